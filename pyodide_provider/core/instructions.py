@@ -1,0 +1,94 @@
+"""What the provider's core asks its shell to do, in the imperative. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .run import Outcome, Run
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink:
+    """Connect after `delay` seconds (0: now); a delayed one is announced by ReconnectDue."""
+
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink:
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartSlot:
+    """Start a worker; `slot` is new for every worker, also for one that replaces another."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopSlot:
+    """Kill a worker at once, whatever it does; nothing more is heard of it."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Hand runs to a worker, which does them in order and answers each once."""
+
+    slot: int
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendListing:
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendOutcome:
+    run: Run
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class SendCancelled:
+    sequence: int
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendResources:
+    concurrency: int
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the provider's log, for people; never one per task."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Drained: end the process (or leave the page idle)."""
+
+
+Instruction: TypeAlias = (
+    OpenLink
+    | CloseLink
+    | StartSlot
+    | StopSlot
+    | Post
+    | SendListing
+    | SendOutcome
+    | SendCancelled
+    | SendResources
+    | Note
+    | Finish
+)

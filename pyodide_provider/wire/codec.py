@@ -1,0 +1,186 @@
+"""Frames to envelopes and back. Total: any bytes give messages or `PeerError`. Imports only protobuf, generated classes.
+
+Envelopes are assembled from their parts by hand, cheaper than by the generated classes, which every task would pay four
+times (`bench/codec.py` prints the ratio); tests hold both to the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
+
+from . import messages_pb2 as pb
+from .errors import PeerError
+
+M = TypeVar("M", bound=Message)
+
+EXTENSION = 1
+"""The level of own fields that we speak: `ProviderResources.extension`."""
+
+PROVIDER_BINARY = "wasimoff_provider_v1_protobuf"
+PROVIDER_JSON = "wasimoff_provider_v1_json"
+SUBPROTOCOLS = (PROVIDER_BINARY, PROVIDER_JSON)
+
+REQUEST = int(pb.Envelope.Request)
+RESPONSE = int(pb.Envelope.Response)
+EVENT = int(pb.Envelope.Event)
+
+MAX_BATCH = 1024
+"""Envelopes in one frame, at most."""
+
+PAYLOADS: dict[str, type[Message]] = {
+    cls.DESCRIPTOR.full_name: cls
+    for cls in (
+        pb.Task.Cancel,
+        pb.Task.Wasip1.Request,
+        pb.Task.Wasip1.Response,
+        pb.Task.Wasip1.JobRequest,
+        pb.Task.Wasip1.JobResponse,
+        pb.Task.Pyodide.Request,
+        pb.Task.Pyodide.Response,
+        pb.Filesystem.Listing.Request,
+        pb.Filesystem.Listing.Response,
+        pb.Filesystem.Probe.Request,
+        pb.Filesystem.Probe.Response,
+        pb.Filesystem.Upload.Request,
+        pb.Filesystem.Upload.Response,
+        pb.Filesystem.Download.Request,
+        pb.Filesystem.Download.Response,
+        pb.Event.GenericMessage,
+        pb.Event.ProviderResources,
+        pb.Event.ClusterInfo,
+        pb.Event.Throughput,
+        pb.Event.FileSystemUpdate,
+        pb.Ping,
+    )
+}
+"""Every message that may ride in an envelope, by its full name."""
+
+
+def varint(number: int) -> bytes:
+    """The protobuf varint of a number in 0 … 2**64 - 1."""
+    if number < 0x4000:
+        return _VARINTS[number]
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+_VARINTS = [bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(0x4000)]
+
+
+def _url_field(name: str) -> bytes:
+    url = b"wasimoff/" + name.encode()
+    return b"\x0a" + varint(len(url)) + url + b"\x12"
+
+
+_URL_FIELDS: dict[type[Message], bytes] = {cls: _url_field(name) for name, cls in PAYLOADS.items()}
+_BY_URL: dict[str, type[Message]] = {f"wasimoff/{name}": cls for name, cls in PAYLOADS.items()}
+
+
+def _any(payload: Message) -> bytes:
+    value = payload.SerializeToString()
+    return b"%b%b%b" % (_URL_FIELDS[type(payload)], varint(len(value)), value)
+
+
+def request(sequence: int, payload: Message) -> bytes:
+    """An envelope that asks; the peer answers with the same sequence."""
+    body = _any(payload)
+    return b"\x08%b\x10\x01\x22%b%b" % (varint(sequence), varint(len(body)), body)
+
+
+def response(sequence: int, payload: Message) -> bytes:
+    """An envelope that answers the request of that sequence."""
+    body = _any(payload)
+    return b"\x08%b\x10\x02\x22%b%b" % (varint(sequence), varint(len(body)), body)
+
+
+def failure(sequence: int, error: str) -> bytes:
+    """An envelope that answers the request of that sequence with an infrastructure error."""
+    text = error.encode("utf-8", "replace")
+    return b"\x08%b\x10\x02\x1a%b%b" % (varint(sequence), varint(len(text)), text)
+
+
+def event(sequence: int, payload: Message) -> bytes:
+    """An envelope that tells and asks nothing."""
+    body = _any(payload)
+    return b"\x08%b\x10\x03\x22%b%b" % (varint(sequence), varint(len(body)), body)
+
+
+def batch(envelopes: Iterable[bytes]) -> bytes:
+    """One frame out of several encoded envelopes: only for peers that have shown an own field."""
+    parts: list[bytes] = []
+    for envelope in envelopes:
+        parts += (b"\xa2\x06", varint(len(envelope)), envelope)
+    return b"".join(parts)
+
+
+def decode(frame: bytes) -> Iterable[pb.Envelope]:
+    """The envelopes of one binary frame, in order.
+
+    Raises PeerError when the bytes are not an envelope, or a batch is too long, nested or mixed with other fields.
+    """
+    try:
+        envelope = pb.Envelope.FromString(frame)
+    except DecodeError:
+        raise PeerError(f"frame of {len(frame)} bytes is not an Envelope") from None
+    return _members(envelope) if envelope.batch else (envelope,)
+
+
+def _members(envelope: pb.Envelope) -> Iterable[pb.Envelope]:
+    if len(envelope.batch) > MAX_BATCH:
+        raise PeerError(f"batch of {len(envelope.batch)} envelopes, at most {MAX_BATCH} are taken")
+    if envelope.HasField("type") or envelope.HasField("payload"):
+        raise PeerError("an Envelope with a batch carries nothing else")
+    if any(member.batch for member in envelope.batch):
+        raise PeerError("a batch may not hold another batch")
+    return envelope.batch
+
+
+def unpack(envelope: pb.Envelope) -> Message:
+    """The payload of an envelope; any prefix of its type_url is accepted.
+
+    Raises PeerError when there is none, its type is not ours, or its bytes don't decode.
+    """
+    payload = envelope.payload
+    cls = _BY_URL.get(payload.type_url) or PAYLOADS.get(payload.type_url.rpartition("/")[2])
+    if cls is None:
+        if not envelope.HasField("payload"):
+            raise PeerError("Envelope without payload")
+        raise PeerError(f"unknown payload type {payload.type_url[:200]!r}")
+    try:
+        return cls.FromString(payload.value)
+    except DecodeError:
+        raise PeerError(f"payload does not decode as {cls.DESCRIPTOR.full_name}") from None
+
+
+def decode_json(text: str) -> Iterable[pb.Envelope]:
+    """The envelopes of one text frame (protojson). Raises PeerError as `decode` does."""
+    envelope = from_json(text, pb.Envelope)
+    return _members(envelope) if envelope.batch else (envelope,)
+
+
+def encode_json(frame: bytes) -> str:
+    """The text frame that says the same as a binary one of ours."""
+    return to_json(pb.Envelope.FromString(frame))
+
+
+def to_json(message: Message) -> str:
+    """Compact protojson."""
+    return json_format.MessageToJson(message, indent=None)
+
+
+def from_json(text: str | bytes, cls: type[M]) -> M:
+    """A message out of protojson; unknown fields are ignored. Raises PeerError with what is wrong and where."""
+    try:
+        return json_format.Parse(text, cls(), ignore_unknown_fields=True)
+    except (json_format.ParseError, UnicodeDecodeError, ValueError, TypeError) as error:
+        raise PeerError(f"not a JSON {cls.DESCRIPTOR.full_name}: {str(error)[:300]}") from None
+    except RecursionError:
+        raise PeerError(f"not a JSON {cls.DESCRIPTOR.full_name}: nested too deeply") from None
