@@ -7,30 +7,40 @@ these calls come straight from a JavaScript callback, natively from asyncio, and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from .core.run import Run
+from .core.status import Status
 
 
 class Transport(Protocol):
     """One WebSocket to the broker at a time. Answers: LinkOpened, `Runtime.receive(frame)`, LinkLost."""
 
-    def open(self) -> None: ...
+    def open(self) -> None:
+        """Connect. Answers once with LinkOpened or LinkLost, and after LinkOpened once with LinkLost."""
+        ...
 
-    def send(self, frame: bytes) -> None: ...
+    def send(self, frame: bytes) -> None:
+        """Queue a frame. A peer that reads nothing while 256 MiB wait is left: LinkLost."""
+        ...
 
-    def close(self, code: int, reason: str) -> None: ...
+    def close(self, code: int, reason: str) -> None:
+        """Close, or give up opening. Nothing more is heard of it, not even LinkLost; open() may follow at once."""
+        ...
 
 
 class Slots(Protocol):
-    """The workers. Answers: SlotReady, SlotLost, RunsEnded."""
+    """The workers. Answers: SlotReady once, then RunsEnded; at any time SlotLost, after which nothing."""
 
     def start(self, slot: int) -> None: ...
 
-    def stop(self, slot: int) -> None: ...
+    def stop(self, slot: int) -> None:
+        """Kill it. Nothing is heard of that slot any more, not even SlotLost."""
+        ...
 
-    def post(self, slot: int, runs: Sequence[Run]) -> None: ...
+    def post(self, slot: int, runs: Sequence[Run]) -> None:
+        """Hand over runs; called at most once per slot and turn of the runtime, with all there is for it."""
+        ...
 
 
 class Blobs(Protocol):
@@ -51,26 +61,6 @@ class Clock(Protocol):
         ...
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a person sees of a provider. `running` are task ids; `done` and `failed` count since the start."""
-
-    link: str
-    """"idle", "connecting", "connected", "waiting" (for a reconnect) or "draining"."""
-    workers: int
-    ready: int
-    running: tuple[str, ...]
-    queued: int
-    done: int
-    failed: int
-    peers: int
-    """Providers connected to the broker, by its last ClusterInfo."""
-    throughput: float
-    """Tasks per second over all providers, by the broker's last Throughput."""
-    reason: str
-    """Why the link is down, in words; "" when it is up."""
 
 
 class StatusSink(Protocol):

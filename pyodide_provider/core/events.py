@@ -43,8 +43,17 @@ class LinkLost:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerFaulted:
+    """The broker broke the protocol or fell silent; `reason` is sent to it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReconnectDue:
-    """The back-off asked for by OpenLink(delay) is over."""
+    """A back-off is over; `attempt` is the number of the attempt it waited for."""
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,21 @@ class SlotLost:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotDue:
+    """The rest of a slot whose predecessors died at once is over."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnwantedDue:
+    """A cancelled run has had its time to end by itself."""
+
+    slot: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunsEnded:
     slot: int
     ended: tuple[Ended, ...]
@@ -92,11 +116,14 @@ Event: TypeAlias = (
     | DrainWanted
     | LinkOpened
     | LinkLost
+    | PeerFaulted
     | ReconnectDue
     | ListingAsked
     | RunAsked
     | CancelAsked
     | SlotReady
     | SlotLost
+    | SlotDue
+    | UnwantedDue
     | RunsEnded
 )

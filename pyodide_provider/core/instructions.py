@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .events import Event
 from .run import Outcome, Run
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLink:
-    """Connect after `delay` seconds (0: now); a delayed one is announced by ReconnectDue."""
-
-    delay: float = 0.0
+    """Connect now: answered by LinkOpened or LinkLost."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseLink:
+    """Close the link, or give up opening it; nothing more is heard of it."""
+
     code: int
     reason: str
 
@@ -68,6 +69,14 @@ class SendResources:
 
 
 @dataclass(frozen=True, slots=True)
+class Remind:
+    """Feed `event` back after `delay` seconds. There is no taking back: stale ones are ignored by the core."""
+
+    delay: float
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A line for the provider's log, for people; never one per task."""
 
@@ -89,6 +98,7 @@ Instruction: TypeAlias = (
     | SendOutcome
     | SendCancelled
     | SendResources
+    | Remind
     | Note
     | Finish
 )
