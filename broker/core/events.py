@@ -1,0 +1,101 @@
+"""What can happen to a broker, in the past tense. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from .task import Provider, Task
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConnected:
+    provider: Provider
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderLost:
+    provider: Provider
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcesAnnounced:
+    provider: Provider
+    concurrency: int
+    own: bool = False
+    engine: str = ""
+    kinds: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilesAnnounced:
+    """What a provider holds (`sequence` set: the answer to a listing) or that changed."""
+
+    provider: Provider
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PongArrived:
+    provider: Provider
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunAnswered:
+    """A provider's answer to a run: the task's result, also when the task failed by its own fault."""
+
+    provider: Provider
+    sequence: int
+    task: str
+    """The task that the answer names; "": none."""
+    answer: Any
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunRefused:
+    """A provider's infrastructure error in answer to a run (or to anything else it was asked)."""
+
+    provider: Provider
+    sequence: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSubmitted:
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCancelled:
+    task: Task
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Some time went by: `State.due` told until when nothing would happen by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStarted:
+    """The broker is going down: take nothing new, hand back what waits, let finish what runs."""
+
+
+Event: TypeAlias = (
+    ProviderConnected
+    | ProviderLost
+    | ResourcesAnnounced
+    | FilesAnnounced
+    | PongArrived
+    | RunAnswered
+    | RunRefused
+    | TaskSubmitted
+    | TaskCancelled
+    | TimePassed
+    | DrainStarted
+)

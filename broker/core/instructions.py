@@ -1,0 +1,64 @@
+"""What the broker's core asks its shell to do, in the imperative. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .outcome import Outcome
+from .task import Provider, Run, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Send the run to its provider."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Tell the provider to stop a run; `sequence` is that of the Cancel request."""
+
+    run: Run
+    sequence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Tell the client how its task ended: once for every task."""
+
+    task: Task
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class AskListing:
+    provider: Provider
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendPing:
+    provider: Provider
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Close a provider's socket; it counts as lost already."""
+
+    provider: Provider
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellCluster:
+    """Tell everyone how many providers there are."""
+
+    providers: int
+
+
+Instruction: TypeAlias = Assign | Cancel | Resolve | AskListing | SendPing | Drop | TellCluster

@@ -1,0 +1,112 @@
+"""What the broker's core knows: tasks, runs and providers. Mutable, owned by `State`; shells only read. Standard library."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Phase(Enum):
+    """Where a task stands; the legal moves are in `transitions.TASK`."""
+
+    NEW = "new"
+    QUEUED = "queued"
+    RESTING = "resting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class Standing(Enum):
+    """Where a provider stands; the legal moves are in `transitions.PROVIDER`."""
+
+    GREETING = "greeting"
+    READY = "ready"
+    GONE = "gone"
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """What a client asks. `payload` and `reply` are the shell's own: the core only carries them."""
+
+    id: str
+    requester: str
+    kind: str
+    """Which providers can take it: "wasip1" or "pyodide"."""
+    module: str
+    """Digest of the program, for locality and estimates; "" when there is none."""
+    payload: Any
+    reply: Any
+    weight: int = 0
+    """Bytes it holds in memory while it waits."""
+    priority: bool = False
+    immediate: bool = False
+    deadline: float | None = None
+    """In the core's own time; None: none."""
+
+    phase: Phase = Phase.NEW
+    attempts: int = 0
+    losses: int = 0
+    """Attempts lost with their provider; the other failed ones were refused."""
+    run: Run | None = None
+    avoid: set[int] | None = None
+    """Numbers of the providers that lost or refused it."""
+    reasons: list[str] | None = None
+    """Why each attempt so far came to nothing."""
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One attempt at a task at one provider; `sequence` is the request that carries it on that provider's socket."""
+
+    task: Task
+    provider: Provider
+    sequence: int
+    attempt: int
+    assigned: float
+    depth: int
+    """How many runs the provider held with this one, when it was assigned."""
+    estimate: float
+    """Seconds it was expected to take."""
+    cancelled: float | None = None
+    """When a Cancel was sent for it: its task has ended, its slot is still taken."""
+
+
+@dataclass(slots=True, eq=False)
+class Provider:
+    """A connected provider. `number` is the connection; names are for people and not unique."""
+
+    number: int
+    name: str
+    address: str
+    connected: float
+    standing: Standing = Standing.GREETING
+    concurrency: int = 0
+    own: bool = False
+    """Has shown an own field: understands our extensions."""
+    engine: str = ""
+    kinds: frozenset[str] | None = None
+    """Kinds of tasks it takes; None: all."""
+    runs: dict[int, Run] = field(default_factory=dict)
+    """By sequence, oldest first."""
+    load: float = 0.0
+    """Estimated seconds of all its runs."""
+    modules: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    """What it holds compiled, least recently used first; bounded by policy."""
+    sequence: int = 0
+    """Of the last request sent to it."""
+    heard: float = 0.0
+    pinged: float = 0.0
+    ping: int = 0
+    """Sequence of the Ping that is out; 0: none."""
+    round_trip: float = 0.0
+    """Seconds, smoothed, from pings."""
+    strikes: int = 0
+    """Infrastructure errors in a row."""
+    cool_until: float = 0.0
+    done: int = 0
+    failed: int = 0
+
+    def takes(self, kind: str) -> bool:
+        return self.kinds is None or kind in self.kinds
