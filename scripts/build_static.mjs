@@ -1,0 +1,135 @@
+/**
+ * Fills static/vendor/ (ignored by git): Pyodide, the provider's Python as one archive, the WASI worker as one file.
+ *
+ * Every group lives in a directory named after the hash of what is in it, so that its files may be cached for ever;
+ * manifest.json says which directories are current. Big files get .br and .gz siblings. Nothing changed: nothing done.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { constants, brotliCompressSync, gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { pythonArchive } from './python_archive.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const VENDOR = join(ROOT, 'static', 'vendor');
+const KEEP_OLD_DAYS = 7; // tabs that are still open go on loading from the directories they started with
+
+/** @typedef {Map<string, Uint8Array>} Files  contents by name */
+
+const COMPRESSED = /\.(mjs|js|wasm|json|zip|css)$/;
+
+/** @param {string} name of an installed package */
+function version(name) {
+  return JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')).version;
+}
+
+/** @param {Files} files */
+function digest(files) {
+  const hash = createHash('sha256');
+  for (const [name, content] of files) hash.update(`${name}\0${content.length}\0`).update(content);
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** @param {Uint8Array} content */
+function brotli(content) {
+  return brotliCompressSync(content, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: content.length },
+  });
+}
+
+/**
+ * Writes a group into its own directory unless it is there, and gives its path below vendor/.
+ * @param {string} group @param {Files} files
+ */
+function publish(group, files) {
+  const name = `${group}-${digest(files)}`;
+  const target = join(VENDOR, name);
+  if (existsSync(target)) {
+    const now = new Date();
+    utimesSync(target, now, now);
+    return `${name}/`;
+  }
+  const staging = join(VENDOR, `.staging-${process.pid}-${name}`);
+  mkdirSync(staging, { recursive: true });
+  for (const [file, content] of files) {
+    writeFileSync(join(staging, file), content);
+    if (COMPRESSED.test(file) && content.length > 1024) {
+      writeFileSync(join(staging, `${file}.br`), brotli(content));
+      writeFileSync(join(staging, `${file}.gz`), gzipSync(content, { level: 9 }));
+    }
+  }
+  renameSync(staging, target);
+  console.log(`static/vendor/${name}`);
+  return `${name}/`;
+}
+
+/**
+ * Pyodide with an empty package list: what a task may load is not the page's business, and the full list is 119 KB.
+ * @returns {Files}
+ */
+function pyodide() {
+  const from = join(ROOT, 'node_modules', 'pyodide');
+  /** @type {Files} */
+  const files = new Map(['pyodide.mjs', 'pyodide.asm.mjs', 'pyodide.asm.wasm', 'python_stdlib.zip'].map((name) => [name, readFileSync(join(from, name))]));
+  const script = Buffer.from(files.get('pyodide.mjs') ?? '').toString();
+  files.set('pyodide.mjs', Buffer.from(script.replace(/^\/\/# sourceMappingURL=.*$/m, '')));
+  const lock = JSON.parse(readFileSync(join(from, 'pyodide-lock.json'), 'utf8'));
+  files.set('pyodide-lock.json', Buffer.from(JSON.stringify({ info: lock.info, packages: {} })));
+  return files;
+}
+
+/**
+ * One script that any tab can start as a classic worker, 15 ms faster than a tree of modules.
+ * @returns {Promise<Files>}
+ */
+async function wasiWorker() {
+  const result = await build({
+    entryPoints: [join(ROOT, 'static', 'js', 'wasi', 'worker.js')],
+    bundle: true,
+    minify: true,
+    format: 'iife',
+    platform: 'browser',
+    target: 'es2022',
+    legalComments: 'none',
+    define: { SHIM_VERSION: JSON.stringify(version('@bjorn3/browser_wasi_shim')) },
+    write: false,
+    logLevel: 'warning',
+  });
+  return new Map([['worker.js', result.outputFiles[0].contents]]);
+}
+
+/** @param {string[]} current directory names that stay */
+function sweep(current) {
+  const oldest = Date.now() - KEEP_OLD_DAYS * 24 * 3600 * 1000;
+  for (const name of readdirSync(VENDOR)) {
+    const path = join(VENDOR, name);
+    if (!/-[0-9a-f]{16}$/.test(name) || current.includes(`${name}/`)) continue;
+    if (name.startsWith('.staging') || statSync(path).mtimeMs < oldest) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+async function main() {
+  mkdirSync(VENDOR, { recursive: true });
+  const manifest = {
+    pyodide: publish(`pyodide-${version('pyodide')}`, pyodide()),
+    python: publish('python', new Map([['python.zip', pythonArchive(ROOT, join(VENDOR, '.wheels'))]])),
+    wasi: publish('wasi', await wasiWorker()),
+  };
+  sweep(Object.values(manifest));
+  const path = join(VENDOR, 'manifest.json');
+  const text = `${JSON.stringify(manifest, null, 2)}\n`;
+  if (!existsSync(path) || readFileSync(path, 'utf8') !== text) {
+    writeFileSync(`${path}.new`, text);
+    renameSync(`${path}.new`, path);
+    console.log(relative(ROOT, path));
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`build_static: ${error instanceof Error ? error.message : error}`);
+  process.exit(1);
+}

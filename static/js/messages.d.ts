@@ -1,0 +1,123 @@
+/** The shapes of all messages between the page, the provider worker and the slots (docs/slot-protocol.md). Types only. */
+
+// ---- provider worker → slot
+
+/** [offset, length] in the body of the same message. */
+export type Slice = [number, number];
+
+export type FileField = { ref: string } | { blob: Slice };
+
+export interface RunField {
+  key: number;
+  binary: FileField;
+  args: string[];
+  envs?: string[];
+  stdin?: Slice;
+  rootfs?: FileField | null;
+  artifacts?: string[];
+}
+
+export interface Limits {
+  /** Bytes of stdout and stderr together. */
+  output: number;
+  /** Bytes that a run may write, and that a rootfs may have unpacked. */
+  files: number;
+}
+
+export interface StartField {
+  /** Where blobs are: `${storage}/sha256:…`. */
+  storage: string;
+  limits: Limits;
+}
+
+export interface SlotOrder {
+  start?: StartField;
+  runs?: RunField[];
+  blobs?: Record<string, Slice>;
+}
+
+// ---- slot → provider worker
+
+export interface EndField {
+  key: number;
+  seconds: number;
+  status?: number;
+  stdout?: Slice;
+  stderr?: Slice;
+  artifacts?: Slice;
+  error?: string;
+  broken?: string;
+}
+
+export interface SlotReport {
+  ready?: { engine: string };
+  ended?: EndField[];
+}
+
+/** Both directions: a JSON header and the bytes that it points into. */
+export type SlotMessage = [header: string, body: Uint8Array<ArrayBuffer> | null];
+
+// ---- page → provider worker
+
+export interface Manifest {
+  pyodide: string;
+  python: string;
+  wasi: string;
+}
+
+export interface Settings {
+  /** The broker's WebSocket, as an absolute URL. */
+  transport: string;
+  /** Where blobs are, as an absolute URL without a slash at its end. */
+  storage: string;
+  /** Absolute URL of static/vendor/. */
+  vendor: string;
+  manifest: Manifest;
+  workers: number;
+  connect: boolean;
+  limits: Limits;
+  /** For people: which browser this is. */
+  engine: string;
+}
+
+export type Command =
+  | { type: 'start'; settings: Settings }
+  | { type: 'connect' }
+  | { type: 'disconnect' }
+  | { type: 'drain' }
+  | { type: 'workers'; count: number };
+
+// ---- provider worker → page
+
+export type Link = 'idle' | 'connecting' | 'connected' | 'waiting' | 'draining';
+
+export interface Status {
+  link: Link;
+  workers: number;
+  ready: number;
+  running: string[];
+  queued: number;
+  done: number;
+  failed: number;
+  peers: number;
+  throughput: number;
+  reason: string;
+}
+
+export type Report =
+  | { type: 'booted'; seconds: number }
+  | { type: 'status'; status: Status }
+  | { type: 'log'; line: string }
+  | { type: 'finished' }
+  | { type: 'failed'; reason: string };
+
+/** What a worker's global scope has: the DOM's library has no types for it beside those of a page. */
+export interface WorkerScope {
+  onmessage: ((event: MessageEvent) => void) | null;
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+}
+
+declare global {
+  /** Set when the WASI worker is bundled. */
+  const SHIM_VERSION: string;
+}

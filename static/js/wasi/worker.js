@@ -1,0 +1,26 @@
+/** The script of a WASI worker: messages in, messages out. Built into one file by scripts/build_static.mjs. */
+import { Slot } from './slot.js';
+
+const scope = /** @type {import('../messages.js').WorkerScope} */ (/** @type {unknown} */ (globalThis));
+const NOTHING = new Uint8Array(0);
+
+/** @type {Slot | undefined} */
+let slot;
+
+/** @param {string} header @param {Uint8Array<ArrayBuffer>} body */
+function send(header, body) {
+  if (body.length) scope.postMessage([header, body], [body.buffer]);
+  else scope.postMessage([header, null]);
+}
+
+/** @param {MessageEvent} event */
+scope.onmessage = (event) => {
+  const [header, body] = /** @type {import('../messages.js').SlotMessage} */ (event.data);
+  const order = /** @type {import('../messages.js').SlotOrder} */ (JSON.parse(header));
+  if (order.start) {
+    slot = new Slot(order.start, send);
+    send(JSON.stringify({ ready: { engine: `browser_wasi_shim ${SHIM_VERSION}` } }), NOTHING);
+  }
+  if (order.blobs) slot?.push(order.blobs, body ?? NOTHING);
+  if (order.runs) slot?.take(order.runs, body ?? NOTHING);
+};
