@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .run import Ended, Run
+from .run import Ended, Outcome, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,11 @@ class SlotReady:
 
 @dataclass(frozen=True, slots=True)
 class SlotLost:
-    """A worker died, or could not start."""
+    """A worker died, or could not start. `outcome` is how the run that it died of ends: Broken when None."""
 
     slot: int
     reason: str
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,342 @@
+"""The provider's rules: `State.handle(event, now)` gives the instructions for its shell. Pure; imports only this package.
+
+Every run asked for on a living link is answered exactly once with SendOutcome. What a link was owed dies with it:
+sequences start anew on each link, so slots that are busy when it goes are killed and nothing of it is heard later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .backlog import MAX_BYTES, MAX_RUNS, Backlog
+from .costs import Costs
+from .events import (
+    CancelAsked,
+    ConnectWanted,
+    DisconnectWanted,
+    DrainWanted,
+    Event,
+    LinkLost,
+    LinkOpened,
+    ListingAsked,
+    PeerFaulted,
+    ReconnectDue,
+    RunAsked,
+    RunsEnded,
+    SlotDue,
+    SlotLost,
+    SlotReady,
+    UnwantedDue,
+    WorkersWanted,
+)
+from .instructions import (
+    Finish,
+    Instruction,
+    Note,
+    Post,
+    Remind,
+    SendCancelled,
+    SendListing,
+    SendOutcome,
+    SendResources,
+    StopSlot,
+)
+from .link import Link
+from .pool import Pool
+from .run import Broken, Ended, Exited, Failed, Outcome, Run
+from .slot import Posted, Slot
+from .status import Status
+from .story import Story
+
+MAX_WORKERS = 512
+UNWANTED_GRACE = 0.02
+"""Seconds a cancelled run may still take when it becomes a slot's head: only short ones are posted behind others."""
+
+
+class State:
+    """`workers` slots, one link, the runs between them. `jitter` gives numbers in 0 … 1 for the back-offs."""
+
+    def __init__(
+        self,
+        workers: int,
+        jitter: Callable[[], float],
+        *,
+        max_runs: int = MAX_RUNS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self.workers = _clamp(workers)
+        self.link = Link(jitter)
+        self.pool = Pool(jitter)
+        self.backlog = Backlog(max_runs, max_bytes)
+        self.costs = Costs()
+        self.draining = False
+        self.finished = False
+        self.done = 0
+        self.failed = 0
+        self._story = Story()
+        self._refusal = "the provider is starting"
+        self._death = ""
+        self._listings: list[int] = []
+        self._announced = -1
+        self._unsettled = False
+
+    def handle(self, event: Event, now: float) -> list[Instruction]:
+        """What to do about an event, in order. `now` is monotonic, in seconds."""
+        out: list[Instruction] = []
+        if self.finished and not isinstance(event, ConnectWanted):
+            return out
+        _HANDLERS[type(event)](self, event, now, out)
+        if self._unsettled:
+            self._settle(now, out)
+        elif self.backlog.queue:
+            self._assign(now, out)
+        return out
+
+    def story(self, task: str) -> list[str]:
+        """What happened lately to a task, a line each."""
+        return self._story.of(task)
+
+    def status(self) -> Status:
+        slots = self.pool.slots.values()
+        return Status(
+            link="draining" if self.draining else self.link.state,
+            workers=self.workers,
+            ready=self.pool.ready,
+            running=tuple(posted.run.task for slot in slots for posted in slot.posted if posted.wanted),
+            queued=len(self.backlog.queue),
+            done=self.done,
+            failed=self.failed,
+            peers=0,
+            throughput=0.0,
+            reason=self.link.reason,
+        )
+
+    def validate(self) -> None:
+        """Raise AssertionError, in words, when an invariant does not hold. For tests, after every step."""
+        self.backlog.validate()
+        posted = [entry.run for slot in self.pool.slots.values() for entry in slot.posted if entry.wanted]
+        places = posted + list(self.backlog.queue.values())
+        assert len(places) == len(self.backlog.runs), "a run is nowhere, or in two places"
+        assert set(map(id, places)) == set(map(id, self.backlog.runs.values())), "a run is somewhere, but not owed"
+        assert self.link.up or not self.backlog.runs, "runs of a link that is gone"
+        for slot in self.pool.slots.values():
+            slot.validate()
+            assert slot.posted or not slot.retiring, f"slot {slot.number} is idle and retiring"
+            assert not (self.backlog.queue and slot.usable and slot.state == "ready" and not slot.posted), "idle slot"
+        staying = sum(not slot.retiring for slot in self.pool.slots.values())
+        assert staying == self._target, f"{staying} slots stay"
+        assert not self.backlog.queue or self.pool.usable, "runs wait for nothing"
+
+    # What happens, event by event.
+
+    def _connect(self, event: ConnectWanted, now: float, out: list[Instruction]) -> None:
+        self.draining = self.finished = False
+        self._move_link(event, now, out)
+
+    def _move_link(self, event: Event, now: float, out: list[Instruction]) -> None:
+        was_up = self.link.up
+        if self.link.handle(event, now, out):
+            self._unsettled = True
+            if was_up:
+                self._forget_link(now, out)
+
+    def _forget_link(self, now: float, out: list[Instruction]) -> None:
+        for run in self.backlog.runs.values():
+            self._story.tell(now, run.task, run.sequence, "dropped with the link")
+        self.backlog.clear()
+        self._listings.clear()
+        self._announced = -1
+        for slot in list(self.pool.slots.values()):
+            if slot.posted:
+                self.pool.kill(slot, out)
+
+    def _workers(self, event: WorkersWanted, now: float, out: list[Instruction]) -> None:
+        self.workers = _clamp(event.count)
+        self._unsettled = True
+
+    def _drain(self, event: DrainWanted, now: float, out: list[Instruction]) -> None:
+        self.draining = self._unsettled = True
+
+    def _listing(self, event: ListingAsked, now: float, out: list[Instruction]) -> None:
+        if self.link.up:
+            self._listings.append(event.sequence)
+            self._unsettled = True
+
+    def _run(self, event: RunAsked, now: float, out: list[Instruction]) -> None:
+        if not self.link.up:
+            return
+        run = event.run
+        refusal = self._refusal or self.backlog.add(run)
+        self._story.tell(now, run.task, run.sequence, f"refused: {refusal}" if refusal else "asked for")
+        if refusal:
+            out.append(SendOutcome(run, Broken(refusal)))
+
+    def _cancel(self, event: CancelAsked, now: float, out: list[Instruction]) -> None:
+        if not self.link.up:
+            return
+        for run in self.backlog.of_task(event.task):
+            queued = run.sequence in self.backlog.queue
+            self._answer(run, Broken(f"cancelled: {event.reason}"), "cancelled", now, out)
+            if not queued:
+                self._abandon(run, now, out)
+        out.append(SendCancelled(event.sequence, event.task, event.reason))
+
+    def _abandon(self, run: Run, now: float, out: list[Instruction]) -> None:
+        for slot in self.pool.slots.values():
+            for place, posted in enumerate(slot.posted):
+                if posted.run is run:
+                    posted.wanted = False
+                    if place == 0:
+                        self._kill(slot, now, out)
+                    return
+
+    def _unwanted(self, event: UnwantedDue, now: float, out: list[Instruction]) -> None:
+        slot = self.pool.slots.get(event.slot)
+        if slot and slot.posted and slot.posted[0].run.sequence == event.sequence and not slot.posted[0].wanted:
+            self._kill(slot, now, out)
+
+    def _kill(self, slot: Slot, now: float, out: list[Instruction]) -> None:
+        self._put_back(self.pool.kill(slot, out), now)
+        self._unsettled = True
+
+    def _put_back(self, posted: list[Posted], now: float) -> None:
+        runs = [entry.run for entry in posted if entry.wanted]
+        self.backlog.put_back(runs)
+        for run in runs:
+            self._story.tell(now, run.task, run.sequence, "put back")
+
+    def _slot_moved(self, event: SlotReady | SlotDue, now: float, out: list[Instruction]) -> None:
+        if self.pool.handle(event, out):
+            self._unsettled = True
+
+    def _slot_lost(self, event: SlotLost, now: float, out: list[Instruction]) -> None:
+        slot = self.pool.lost(event, self._target, out)
+        if slot is None:
+            return
+        self._unsettled = True
+        out.append(Note(f"worker {slot.number} died: {event.reason}"))
+        self._death = event.reason
+        posted = list(slot.posted)
+        if posted and posted[0].wanted:
+            outcome = event.outcome or Broken(f"worker died: {event.reason}")
+            self._answer(posted[0].run, outcome, f"died with slot {slot.number}", now, out)
+        self._put_back(posted[1:], now)
+
+    def _ended(self, event: RunsEnded, now: float, out: list[Instruction]) -> None:
+        slot = self.pool.slots.get(event.slot)
+        if slot is None:
+            return
+        for ended in event.ended:
+            if not slot.posted or slot.posted[0].run.sequence != ended.sequence:
+                out.append(StopSlot(slot.number))
+                reason = f"it answered for run {ended.sequence}, which was not its turn"
+                return self._slot_lost(SlotLost(slot.number, reason), now, out)
+            self._take_end(slot, ended, now, out)
+        slot.deaths = 0
+        if slot.posted and not slot.posted[0].wanted:
+            out.append(Remind(UNWANTED_GRACE, UnwantedDue(slot.number, slot.posted[0].run.sequence)))
+        if self.draining or slot.retiring:
+            self._unsettled = True
+
+    def _take_end(self, slot: Slot, ended: Ended, now: float, out: list[Instruction]) -> None:
+        head = slot.pop(now)
+        if isinstance(ended.outcome, Exited):
+            self.costs.learn(head.run, ended.seconds)
+        if head.wanted:
+            self._answer(head.run, ended.outcome, f"ended at slot {slot.number}", now, out)
+
+    def _answer(self, run: Run, outcome: Outcome, what: str, now: float, out: list[Instruction]) -> None:
+        self.backlog.answered(run)
+        if isinstance(outcome, Exited):
+            self.done += 1
+        elif isinstance(outcome, Failed):
+            self.failed += 1
+        self._story.tell(now, run.task, run.sequence, what)
+        out.append(SendOutcome(run, outcome))
+
+    # What follows from a change.
+
+    @property
+    def _target(self) -> int:
+        return 0 if self.draining else self.workers
+
+    def _assign(self, now: float, out: list[Instruction]) -> None:
+        """First come, first served: as long as the first in line finds a slot."""
+        queue = self.backlog.queue
+        while queue:
+            run = next(iter(queue.values()))
+            estimate = self.costs.estimate(run)
+            slot = self.pool.choose(estimate, now)
+            if slot is None:
+                return
+            del queue[run.sequence]
+            slot.post(run, estimate, now)
+            self._story.tell(now, run.task, run.sequence, f"posted to slot {slot.number}")
+            out.append(Post(slot.number, (run,)))
+
+    def _settle(self, now: float, out: list[Instruction]) -> None:
+        self._unsettled = False
+        self.pool.resize(self._target, out)
+        self._set_refusal()
+        if self._refusal:
+            for run in list(self.backlog.queue.values()):
+                self._answer(run, Broken(self._refusal), "handed back", now, out)
+        self._assign(now, out)
+        self._announce(out)
+        if self.draining and not self.backlog.runs:
+            self._finish(out)
+
+    def _set_refusal(self) -> None:
+        if self.draining:
+            self._refusal = "the provider is leaving"
+        elif not self.workers:
+            self._refusal = "the provider is set to run nothing"
+        elif self.pool.usable:
+            self._refusal = ""
+        else:
+            self._refusal = f"no worker of the provider starts: {self._death}"
+
+    def _announce(self, out: list[Instruction]) -> None:
+        if not self.link.up:
+            return
+        usable = 0 if self._refusal else self.pool.usable
+        if usable != self._announced:
+            self._announced = usable
+            out.append(SendResources(usable, len(self.backlog.runs)))
+        if self._listings and not self.pool.starting and (self.pool.ready or not self._target):
+            out.extend(SendListing(sequence) for sequence in self._listings)
+            self._listings.clear()
+
+    def _finish(self, out: list[Instruction]) -> None:
+        for slot in list(self.pool.slots.values()):
+            self.pool.kill(slot, out)
+        self.link.close("the provider is leaving", out)
+        self._listings.clear()
+        self._announced = -1
+        self.finished = True
+        out.append(Finish())
+
+
+def _clamp(workers: int) -> int:
+    return max(0, min(workers, MAX_WORKERS))
+
+
+_HANDLERS: dict[type[Event], Callable[[State, Any, float, list[Instruction]], None]] = {
+    ConnectWanted: State._connect,
+    DisconnectWanted: State._move_link,
+    WorkersWanted: State._workers,
+    DrainWanted: State._drain,
+    LinkOpened: State._move_link,
+    LinkLost: State._move_link,
+    PeerFaulted: State._move_link,
+    ReconnectDue: State._move_link,
+    ListingAsked: State._listing,
+    RunAsked: State._run,
+    CancelAsked: State._cancel,
+    SlotReady: State._slot_moved,
+    SlotLost: State._slot_lost,
+    SlotDue: State._slot_moved,
+    UnwantedDue: State._unwanted,
+    RunsEnded: State._ended,
+}
