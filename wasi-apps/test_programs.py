@@ -5,6 +5,7 @@ Needs pytest and wasmtime; `make check` runs it. Imports nothing of the project.
 
 import csv
 import math
+import re
 import subprocess
 import sys
 import threading
@@ -82,6 +83,12 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
+def test_the_readme_lists_every_program_with_its_size() -> None:
+    rows = re.findall(r"^\| \[(\w+)\]\(.*?\)/`(.*?)` \| \w+ \| (\d+) \|", (HERE / "README.md").read_text(), re.MULTILINE)
+    listed = {f"{folder}/{name}": int(size) for folder, name, size in rows}
+    assert listed == {str(path.relative_to(HERE)): path.stat().st_size for path in HERE.glob("[!b]*/*.wasm")}
+
+
 LANGUAGES = {"rust": "Rust", "go": "Go", "c": "C", "wat": "WAT"}
 each_language = pytest.mark.parametrize("language", LANGUAGES)
 each_full_language = pytest.mark.parametrize("language", ["rust", "go", "c"])
@@ -131,8 +138,9 @@ def test_hello_lists_and_prints_the_rootfs(host: Host, language: str) -> None:
     (folder / "é.txt").write_text("accent")
     (folder / "a.bin").write_bytes(bytes(range(256)) * 300)
     (folder / "B").write_text("")
+    (folder / "b-2").write_text("")
     args = ["ls:/", "ls:/data", "cat:/data/a.bin", "cat:data/B", "ls:/data/b"]
-    expected = b"data/\n" + "B\na.bin\nb/\né.txt\n".encode() + bytes(range(256)) * 300
+    expected = "data/\nB\na.bin\nb-2\nb/\né.txt\n".encode() + bytes(range(256)) * 300
     assert hello(host, language, *args) == Ran(0, greeting(language, *args) + expected, b"")
 
 
@@ -151,12 +159,14 @@ def test_hello_writes_a_file(host: Host, language: str) -> None:
     [
         ("cat:/nothing", 1, "cannot read /nothing: no such file or directory"),
         ("ls:/nothing", 1, "cannot list /nothing: no such file or directory"),
+        ("cat:/folder", 1, "cannot read /folder: not a file"),
         ("ls:/file", 1, "cannot list /file: not a directory"),
         ("write:/no/where", 2, "write:/no/where needs a TEXT after it"),
     ],
 )
 def test_hello_says_what_failed_and_stops(host: Host, language: str, arg: str, status: int, message: str) -> None:
     (host.root / "file").touch()
+    (host.root / "folder").mkdir()
     ran = hello(host, language, arg)
     assert ran == Ran(status, greeting(language, arg), f"helloworld: {message}\n".encode())
 
@@ -166,6 +176,13 @@ def test_hello_stops_at_the_first_failure(host: Host, language: str) -> None:
     ran = hello(host, language, "write:/no/where", "text", "write:/made", "text")
     assert (ran.status, ran.stderr) == (1, b"helloworld: cannot write /no/where: no such file or directory\n")
     assert not (host.root / "made").exists()
+
+
+@each_full_language
+def test_hello_does_not_write_over_a_folder(host: Host, language: str) -> None:
+    (host.root / "folder").mkdir()
+    ran = hello(host, language, "write:/folder", "text")
+    assert (ran.status, ran.stderr) == (1, b"helloworld: cannot write /folder: is a directory\n")
 
 
 @pytest.mark.parametrize("arg", ["ls:/", "cat:/x", "write:/x"])

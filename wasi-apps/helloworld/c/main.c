@@ -29,6 +29,7 @@ static const char *reason(int number) {
     case ENOENT: return "no such file or directory";
     case EISDIR: return "is a directory";
     case ENOTDIR: return "not a directory";
+    case EBADF: return "not a file"; // a directory opens, but does not read
     case EACCES:
     case EPERM:
     case ENOTCAPABLE: return "not permitted";

@@ -43,6 +43,8 @@ func reason(err error) string {
 		return "is a directory"
 	case 54:
 		return "not a directory"
+	case 8:
+		return "not a file" // a directory opens, but does not read
 	case 2, 63, 76:
 		return "not permitted"
 	}

@@ -28,6 +28,7 @@ fn reason(error: &io::Error) -> String {
         Some(44) => "no such file or directory".into(),
         Some(31) => "is a directory".into(),
         Some(54) => "not a directory".into(),
+        Some(8) => "not a file".into(), // a directory opens, but does not read
         Some(2 | 63 | 76) => "not permitted".into(),
         Some(number) => format!("errno {number}"),
         None => error.to_string(),
