@@ -1,0 +1,63 @@
+"""`python -m broker`: starts the broker, serves until SIGTERM or SIGINT, then drains. A second signal ends at once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+
+from broker.app import VERSION, Broker
+from broker.errors import UsageError
+from broker.settings import Settings
+
+
+async def serve(settings: Settings) -> None:
+    """Run until a signal asks to stop. Raises UsageError when it can't start."""
+    broker = Broker(settings)
+    await broker.start()
+    log = logging.getLogger("broker")
+    log.info("wasimoff %s at %s (data in %s)", VERSION, broker.url, settings.filestorage)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked)
+    # What start-up made stays: keep the collector from walking over it again and again.
+    gc.freeze()
+    await stop.wait()
+    log.info("draining: the runs that are under way may end within %g s", settings.drain_seconds)
+    await broker.stop()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 after a drain, 2 when the settings are wrong."""
+    try:
+        settings = Settings.from_command_line(sys.argv[1:] if arguments is None else arguments, os.environ)
+        level = logging.DEBUG if settings.debug else logging.INFO
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+        _run(settings)
+    except UsageError as error:
+        print(f"broker: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(settings: Settings) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(serve(settings))
+    else:
+        uvloop.run(serve(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Builds the broker: the only place that makes objects and knows them all."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from itertools import count
+
+from aiohttp import web
+
+from broker import blobs_api, client_socket, pages, run_api, status, tasks_api
+from broker.blobs import Blobs
+from broker.core.task import Provider
+from broker.dispatcher import Dispatcher
+from broker.errors import UsageError
+from broker.jobs import Jobs
+from broker.provider_socket import ProviderSocket
+from broker.settings import Settings
+from broker.sockets import Socket, accept, check_origin
+from broker.tasks import Tasks
+
+log = logging.getLogger("broker")
+
+VERSION = version("wasimoff")
+
+
+class Broker:
+    """A running broker: `await start()`, then `await stop()`, which drains. `url` is known after the start."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.url = ""
+        self._provider_numbers = count(1)
+        self._client_numbers = count(1)
+        self._clients: set[Socket] = set()
+
+    async def start(self) -> None:
+        """Raises UsageError when the settings can't work (port taken, data directory not writable, bad certificate)."""
+        settings = self.settings
+        context = settings.tls()
+        self.blobs = await Blobs.open(settings)
+        self.dispatcher = Dispatcher(settings.policy())
+        self.tasks = Tasks(self.dispatcher, self.blobs)
+        self.jobs = Jobs(self.tasks, self.blobs, settings.max_job)
+        app = web.Application(client_max_size=settings.max_body, middlewares=pages.middlewares())
+        app.add_routes(self._routes())
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=2.0)
+        await self._runner.setup()
+        host, port = settings.http_listen
+        self._site = web.TCPSite(self._runner, host, port, ssl_context=context, backlog=1024)
+        try:
+            await self._site.start()
+        except OSError as error:
+            await self._close()
+            raise UsageError(f"can't listen on {settings.http_listen}: {error.strerror or error}") from None
+        host = host or "localhost"
+        port = self._runner.addresses[0][1]
+        self.url = f"{'https' if context else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def _routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/api/provider/ws", self._serve_provider),
+            web.get("/api/client/ws", self._serve_client),
+            *tasks_api.routes(self.tasks, self.jobs),
+            *run_api.routes(self.tasks, self.blobs),
+            *blobs_api.routes(self.blobs, self.settings),
+            *status.routes(self.dispatcher, VERSION),
+            *pages.routes(self.settings, VERSION),
+        ]
+
+    async def _accept(self, request: web.Request, connected: int, limit: int) -> Socket | web.WebSocketResponse:
+        check_origin(request, self.settings.allows_origin)
+        if connected >= limit or self.dispatcher.state.draining:
+            why = "shutting down" if self.dispatcher.state.draining else f"{connected} connections are open, the limit"
+            raise web.HTTPServiceUnavailable(text=f"{why}; try again later\n", headers={"Retry-After": "5"})
+        return await accept(request, max_message=self.settings.max_message)
+
+    async def _serve_provider(self, request: web.Request) -> web.WebSocketResponse:
+        socket = await self._accept(request, len(self.dispatcher.links), self.settings.max_providers)
+        if not isinstance(socket, Socket):
+            return socket
+        number = next(self._provider_numbers)
+        name = request.query.get("id", "")[:100] or f"provider-{number}"
+        provider = Provider(number, name, request.remote or "local", self.dispatcher.now())
+        await ProviderSocket(socket, provider, self.dispatcher).serve()
+        return socket.ws
+
+    async def _serve_client(self, request: web.Request) -> web.WebSocketResponse:
+        socket = await self._accept(request, len(self._clients), self.settings.max_clients)
+        if not isinstance(socket, Socket):
+            return socket
+        requester = f"{request.remote or 'local'}#{next(self._client_numbers)}"
+        self._clients.add(socket)
+        try:
+            return await client_socket.serve(socket, requester, self.tasks, self.jobs)
+        finally:
+            self._clients.discard(socket)
+
+    async def stop(self) -> None:
+        """Stop accepting, drain, close the sockets with 1001, put the storage away."""
+        await self._site.stop()
+        await self.dispatcher.drain(self.settings.drain_seconds)
+        for socket in list(self._clients):
+            socket.drop(1001, "the broker is shutting down")
+        await self._close()
+
+    async def _close(self) -> None:
+        await self._runner.cleanup()
+        self.dispatcher.close()
+        await self.blobs.close()

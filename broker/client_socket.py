@@ -1,0 +1,168 @@
+"""A client's WebSocket: requests in, responses out, many at once. Imports the wire, the tasks' door and aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aiohttp import web
+
+from broker.core.outcome import Answered, Outcome
+from broker.core.task import Task
+from broker.errors import Refused
+from broker.jobs import Jobs
+from broker.replies import Request, address
+from broker.sockets import Socket
+from broker.tasks import Tasks
+from pyodide_provider.wire import codec
+from pyodide_provider.wire import messages_pb2 as pb
+from pyodide_provider.wire.errors import PeerError
+
+MAX_CHORES = 64
+"""Uploads, jobs and tasks with inline files that one connection may have under way; more are refused."""
+
+
+class ClientSocket:
+    """One connected client. Its tasks are cancelled when it goes."""
+
+    def __init__(self, socket: Socket, requester: str, tasks: Tasks, jobs: Jobs) -> None:
+        self._socket = socket
+        self._outbox = socket.outbox
+        self._requester = requester
+        self._tasks = tasks
+        self._jobs = jobs
+        self._open: dict[Task, str] = {}
+        self._named: dict[str, Task] = {}
+        self._chores: set[asyncio.Task[None]] = set()
+        self._handlers: dict[type, Callable[[int, Any, int], None]] = {
+            pb.Task.Wasip1.Request: self._run,
+            pb.Task.Pyodide.Request: self._run,
+            pb.Task.Wasip1.JobRequest: self._job,
+            pb.Task.Cancel: self._cancel,
+            pb.Filesystem.Upload.Request: self._upload,
+            pb.Ping: self._ping,
+        }
+
+    def receive(self, envelope: pb.Envelope) -> None:
+        """One request; a client's responses and events mean nothing to us."""
+        sequence = envelope.sequence
+        if envelope.type != codec.REQUEST:
+            if envelope.type not in (codec.RESPONSE, codec.EVENT):
+                self._outbox.send(codec.failure(sequence, "Envelope without a type"))
+            return
+        if not envelope.HasField("sequence"):
+            return self._outbox.send(codec.failure(0, "a Request needs a sequence: the Response carries the same"))
+        try:
+            payload = codec.unpack(envelope)
+            handler = self._handlers.get(type(payload))
+            if handler is None:
+                raise Refused("invalid_argument", f"{payload.DESCRIPTOR.full_name} is not something to ask a broker")
+            handler(sequence, payload, len(envelope.payload.value))
+        except (Refused, PeerError) as error:
+            self._outbox.send(codec.failure(sequence, str(error)))
+
+    def _run(self, sequence: int, request: Request, weight: int) -> None:
+        if self._tasks.needs_storing(request):
+            self._chore(sequence, self._store_and_run(sequence, request, weight))
+        else:
+            self._submit(sequence, request, weight)
+
+    async def _store_and_run(self, sequence: int, request: Request, weight: int) -> None:
+        await self._tasks.store(request)
+        self._submit(sequence, request, weight)
+
+    def _submit(self, sequence: int, request: Request, weight: int) -> None:
+        info = request.info
+        name = info.id
+        asked = info if info.HasField("trace") or info.requester or info.reference else None
+        reply = _SocketReply(self, sequence, name, asked)
+        task = self._tasks.submit(request, self._requester, weight, reply)
+        if not reply.resolved:
+            self._open[task] = name
+            if name:
+                self._named[name] = task
+
+    def resolved(self, task: Task, envelope: bytes) -> None:
+        """A task of this client ended."""
+        name = self._open.pop(task, "")
+        if name and self._named.get(name) is task:
+            del self._named[name]
+        outbox = self._outbox
+        outbox.send(envelope)
+        if len(envelope) > 1 << 16 and outbox.overfull():
+            self._socket.drop(1008, "does not read its answers")
+
+    def _cancel(self, sequence: int, cancel: pb.Task.Cancel, _: int) -> None:
+        task = self._named.get(cancel.id)
+        if task is not None:
+            self._tasks.cancel(task, cancel.reason[:500] or "cancelled by the client")
+        self._outbox.send(codec.response(sequence, pb.Task.Cancel(id=cancel.id, reason=cancel.reason[:500])))
+
+    def _ping(self, sequence: int, ping: pb.Ping, _: int) -> None:
+        self._outbox.send(codec.response(sequence, ping))
+
+    def _upload(self, sequence: int, request: pb.Filesystem.Upload.Request, _: int) -> None:
+        self._chore(sequence, self._store(sequence, request))
+
+    async def _store(self, sequence: int, request: pb.Filesystem.Upload.Request) -> None:
+        self._outbox.send(codec.response(sequence, await self._jobs.upload(request)))
+
+    def _job(self, sequence: int, request: pb.Task.Wasip1.JobRequest, _: int) -> None:
+        self._chore(sequence, self._run_job(sequence, request))
+
+    async def _run_job(self, sequence: int, request: pb.Task.Wasip1.JobRequest) -> None:
+        self._outbox.send(codec.response(sequence, await self._jobs.run(request, self._requester)))
+
+    def _chore(self, sequence: int, work: Coroutine[Any, Any, None]) -> None:
+        """Do what can't be done at once, beside the reading."""
+        if len(self._chores) >= MAX_CHORES:
+            work.close()
+            text = f"{MAX_CHORES} uploads and jobs of this connection are under way; wait for one"
+            raise Refused("resource_exhausted", text, 1)
+        chore = asyncio.create_task(self._answer_failure(sequence, work))
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+    async def _answer_failure(self, sequence: int, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Refused as error:
+            self._outbox.send(codec.failure(sequence, str(error)))
+
+    def leave(self) -> None:
+        """The client is gone: nobody waits for its tasks any more."""
+        for chore in list(self._chores):
+            chore.cancel()
+        for task in list(self._open):
+            self._tasks.cancel(task, "the client went away")
+
+
+class _SocketReply:
+    __slots__ = ("_asked", "_client", "_name", "_sequence", "resolved")
+
+    def __init__(self, client: ClientSocket, sequence: int, name: str, asked: pb.Task.Metadata | None) -> None:
+        self._client = client
+        self._sequence = sequence
+        self._name = name
+        self._asked = asked
+        self.resolved = False
+
+    def resolve(self, task: Task, outcome: Outcome) -> None:
+        self.resolved = True
+        if isinstance(outcome, Answered):
+            envelope = codec.response(self._sequence, address(outcome, self._name or task.id, self._asked))
+        else:
+            envelope = codec.failure(self._sequence, f"{outcome.code}: {outcome.message}")
+        self._client.resolved(task, envelope)
+
+
+async def serve(socket: Socket, requester: str, tasks: Tasks, jobs: Jobs) -> web.WebSocketResponse:
+    """Serve one client until it goes."""
+    client = ClientSocket(socket, requester, tasks, jobs)
+    try:
+        await socket.pump(client.receive)
+    finally:
+        client.leave()
+        await socket.finish()
+    return socket.ws

@@ -1,0 +1,89 @@
+"""Connect's unary protocol over HTTP: negotiation, bodies, errors (connectrpc.com/docs/protocol). Imports aiohttp, the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from typing import TypeVar
+
+from aiohttp import web
+from google.protobuf.message import DecodeError, Message
+
+from broker.errors import STATUS, Refused
+from pyodide_provider.wire import codec
+from pyodide_provider.wire.errors import PeerError
+
+M = TypeVar("M", bound=Message)
+
+PROTO = "application/proto"
+JSON = "application/json"
+GZIP_FROM = 1024
+"""Bytes from which a response is compressed for a client that accepts it."""
+MAX_TIMEOUT_DIGITS = 10
+
+
+async def read(request: web.Request, cls: type[M]) -> tuple[M, bool, int]:
+    """The message in a request's body, whether it came as JSON, and its size in bytes. Raises Refused."""
+    content_type = request.headers.get("Content-Type", "")
+    if content_type == PROTO:
+        as_json = False
+    else:
+        media = content_type.partition(";")[0].strip().lower()
+        if media not in (JSON, PROTO):
+            raise web.HTTPUnsupportedMediaType(
+                text=f"Content-Type {content_type[:100]!r} is not taken here: send {PROTO} or {JSON}\n",
+                headers={"Accept-Post": f"{PROTO}, {JSON}"},
+            )
+        as_json = media == JSON
+    encoding = request.headers.get("Content-Encoding")
+    if encoding and encoding.lower() not in ("gzip", "identity", "deflate"):
+        raise Refused("unimplemented", f"Content-Encoding {encoding[:40]!r} is not taken here: use gzip or none")
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise Refused("resource_exhausted", f"the request is too large: {error.text}; upload files and refer to them") from None
+    except web.RequestPayloadError:
+        raise Refused("invalid_argument", "the body can't be read: is it really encoded as its headers say?") from None
+    try:
+        message = codec.from_json(body, cls) if as_json else cls.FromString(body)
+    except DecodeError:
+        raise Refused("invalid_argument", f"the body is not a {cls.DESCRIPTOR.full_name}") from None
+    except PeerError as error:
+        raise Refused("invalid_argument", str(error)) from None
+    return message, as_json, len(body)
+
+
+def deadline(request: web.Request) -> float | None:
+    """The loop's time at which Connect-Timeout-Ms ends; None without one. Raises Refused."""
+    text = request.headers.get("Connect-Timeout-Ms")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_TIMEOUT_DIGITS):
+        raise Refused("invalid_argument", "Connect-Timeout-Ms is a whole number of milliseconds with at most 10 digits")
+    return asyncio.get_running_loop().time() + int(text) / 1000
+
+
+def check_version(request: web.Request) -> None:
+    version = request.headers.get("Connect-Protocol-Version")
+    if version is not None and version != "1":
+        raise Refused("invalid_argument", f"Connect-Protocol-Version {version[:20]!r} is not known: 1 is")
+
+
+def write(request: web.Request, message: Message, as_json: bool) -> web.Response:
+    """200 with the message in the form that the request had."""
+    body = codec.to_json(message).encode() if as_json else message.SerializeToString()
+    headers = {"Content-Type": JSON if as_json else PROTO}
+    if len(body) >= GZIP_FROM and "gzip" in request.headers.get("Accept-Encoding", ""):
+        body = gzip.compress(body, 1)
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=body, headers=headers)
+
+
+def refuse(refused: Refused) -> web.Response:
+    """Connect's error: JSON whatever the request was, with the HTTP status of its code."""
+    headers = {"Content-Type": JSON}
+    if refused.retry_after:
+        headers["Retry-After"] = str(refused.retry_after)
+    body = json.dumps({"code": refused.code, "message": refused.message}).encode()
+    return web.Response(status=STATUS.get(refused.code, 500), body=body, headers=headers)

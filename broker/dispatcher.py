@@ -1,0 +1,181 @@
+"""Performs what the core decides: the only place that holds the state, the clock and the sockets' outboxes together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from broker.core import events as e
+from broker.core import instructions as i
+from broker.core.policy import Policy
+from broker.core.state import State
+from broker.core.task import Provider
+from broker.outbox import Outbox
+from broker.trace import Event, stamp
+from pyodide_provider.wire import codec
+from pyodide_provider.wire import messages_pb2 as pb
+
+log = logging.getLogger("broker")
+
+THROUGHPUT_SECONDS = 1.0
+CLUSTER_SECONDS = 0.2
+
+
+class Link(Protocol):
+    """A provider's socket, as the dispatcher sees it."""
+
+    outbox: Outbox
+    events: int
+    """Sequence of the last event sent."""
+
+    def drop(self, code: int, reason: str) -> None:
+        """Close the socket soon, with a close code and a reason."""
+        ...
+
+
+class Dispatcher:
+    """`handle(event)` runs the core and does what it says, at once. All of it on the event loop's thread."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.state = State(policy)
+        self.links: dict[int, Link] = {}
+        self.started = time.time()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._cluster_timer: asyncio.TimerHandle | None = None
+        self._throughput = self._loop.call_later(THROUGHPUT_SECONDS, self._tell_throughput)
+        self._counted: dict[int, int] = {}
+        self._counted_all = 0
+        self._quiet = True
+        self._idle_waiter: asyncio.Future[None] | None = None
+        self._perform: dict[type, Callable[[Any], None]] = {
+            i.Assign: self._assign,
+            i.Cancel: self._cancel,
+            i.Resolve: self._resolve,
+            i.AskListing: self._ask_listing,
+            i.SendPing: self._send_ping,
+            i.Drop: self._drop,
+            i.TellCluster: self._tell_cluster,
+        }
+
+    def handle(self, event: e.Event) -> None:
+        perform = self._perform
+        for instruction in self.state.handle(event, self._loop.time()):
+            perform[type(instruction)](instruction)
+        due = self.state.due()
+        if due is not None and due < self._timer_at:
+            self._arm(due)
+
+    def now(self) -> float:
+        """The core's time: the loop's."""
+        return self._loop.time()
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        self._timer = self._loop.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        self.handle(e.TimePassed())
+
+    # Instructions
+
+    def _assign(self, instruction: i.Assign) -> None:
+        run = instruction.run
+        request = run.task.payload
+        info = request.info
+        info.attempt = run.attempt
+        if info.HasField("trace"):
+            stamp(info.trace, Event.BrokerScheduleTask, run.provider.name)
+            stamp(info.trace, Event.BrokerTransmitProviderTask, run.provider.name)
+        self._send(run.provider, codec.request(run.sequence, request))
+
+    def _cancel(self, instruction: i.Cancel) -> None:
+        cancel = pb.Task.Cancel(id=instruction.run.task.id, reason=instruction.reason)
+        self._send(instruction.run.provider, codec.request(instruction.sequence, cancel))
+
+    def _resolve(self, instruction: i.Resolve) -> None:
+        task = instruction.task
+        task.reply.resolve(task, instruction.outcome)
+        if self._idle_waiter is not None and not self.state.running and not self._idle_waiter.done():
+            self._idle_waiter.set_result(None)
+
+    def _ask_listing(self, instruction: i.AskListing) -> None:
+        self._send(instruction.provider, codec.request(instruction.sequence, pb.Filesystem.Listing.Request()))
+
+    def _send_ping(self, instruction: i.SendPing) -> None:
+        self._send(instruction.provider, codec.request(instruction.sequence, pb.Ping()))
+
+    def _drop(self, instruction: i.Drop) -> None:
+        link = self.links.get(instruction.provider.number)
+        if link is not None:
+            link.drop(instruction.code, instruction.reason)
+
+    def _send(self, provider: Provider, envelope: bytes) -> None:
+        link = self.links.get(provider.number)
+        if link is None:
+            return
+        link.outbox.send(envelope)
+        if len(envelope) > 1 << 16 and link.outbox.overfull():
+            link.drop(1008, "does not read what it is sent")
+
+    # Events for everyone
+
+    def tell(self, link: Link, payload: pb.Event.ClusterInfo | pb.Event.Throughput) -> None:
+        """Send an event to one provider; events are counted apart from requests."""
+        link.events += 1
+        link.outbox.send(codec.event(link.events, payload))
+
+    def _tell_cluster(self, _: i.TellCluster) -> None:
+        """Soon, so that a thousand providers that come at once don't cost a million messages."""
+        if self._cluster_timer is None:
+            self._cluster_timer = self._loop.call_later(CLUSTER_SECONDS, self._tell_cluster_now)
+
+    def _tell_cluster_now(self) -> None:
+        self._cluster_timer = None
+        info = pb.Event.ClusterInfo(providers=len(self.state.providers))
+        for link in self.links.values():
+            self.tell(link, info)
+
+    def _tell_throughput(self) -> None:
+        self._throughput = self._loop.call_later(THROUGHPUT_SECONDS, self._tell_throughput)
+        overall = (self.state.done - self._counted_all) / THROUGHPUT_SECONDS
+        if not overall and self._quiet:
+            return
+        self._quiet = not overall
+        self._counted_all = self.state.done
+        counted: dict[int, int] = {}
+        for number, link in self.links.items():
+            provider = self.state.providers.get(number)
+            if provider is not None:
+                counted[number] = total = provider.done + provider.failed
+                yours = (total - self._counted.get(number, 0)) / THROUGHPUT_SECONDS
+                self.tell(link, pb.Event.Throughput(overall=overall, yours=yours))
+        self._counted = counted
+
+    # The end
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new, hand back what waits, let what runs finish for so long; then everything is cancelled."""
+        self.handle(e.DrainStarted())
+        if self.state.running:
+            self._idle_waiter = self._loop.create_future()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._idle_waiter
+            except TimeoutError:
+                log.warning("%d runs did not end within %g s and are cancelled", self.state.running, seconds)
+        for provider in list(self.state.providers.values()):
+            self._drop(i.Drop(provider, 1001, "the broker is shutting down"))
+            self.handle(e.ProviderLost(provider, "the broker is shutting down"))
+
+    def close(self) -> None:
+        for handle in (self._timer, self._cluster_timer, self._throughput):
+            if handle is not None:
+                handle.cancel()

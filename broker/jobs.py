@@ -1,0 +1,167 @@
+"""Jobs: many tasks in one request, fed to the queue a window at a time, answered together and in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from broker.core.outcome import Answered, Outcome
+from broker.core.task import Task
+from broker.errors import Refused
+from broker.replies import address
+from broker.tasks import Tasks
+from pyodide_provider.wire import messages_pb2 as pb
+
+if TYPE_CHECKING:
+    from broker.blobs import Blobs
+
+MAX_RESULTS = 256 << 20
+"""Bytes of results that one answer may carry; a task whose result would go past it has that as its error."""
+WINDOW = 512
+"""Tasks of one job that wait or run at a time: enough to keep everyone busy, few enough to leave others room."""
+
+
+class Jobs:
+    """`run` answers a JobRequest; `upload` an Upload."""
+
+    def __init__(self, tasks: Tasks, blobs: Blobs, max_tasks: int) -> None:
+        self._tasks = tasks
+        self._blobs = blobs
+        self._max_tasks = max_tasks
+
+    async def upload(self, request: pb.Filesystem.Upload.Request) -> pb.Filesystem.Upload.Response:
+        """Keep the uploaded file; its `ref`, if given, becomes an alias. Raises Refused."""
+        if not request.upload.HasField("blob"):
+            raise Refused("invalid_argument", "an upload needs upload.blob")
+        blob = await self._blobs.put(request.upload.blob, request.upload.media or None, request.upload.ref or None)
+        return pb.Filesystem.Upload.Response(ref=blob.ref)
+
+    async def run(
+        self, request: pb.Task.Wasip1.JobRequest, requester: str, deadline: float | None = None
+    ) -> pb.Task.Wasip1.JobResponse:
+        """All tasks' results in order. A task that is refused or lost has its reason as `error`; cancelling cancels all."""
+        if len(request.tasks) > self._max_tasks:
+            raise Refused("invalid_argument", f"{len(request.tasks)} tasks in one job, at most {self._max_tasks} are taken")
+        work = _Job(self._tasks, request, requester, deadline)
+        return await work.run()
+
+
+class _Job:
+    def __init__(self, tasks: Tasks, request: pb.Task.Wasip1.JobRequest, requester: str, deadline: float | None) -> None:
+        self._tasks = tasks
+        self._request = request
+        self._requester = requester
+        self._deadline = deadline
+        self._parent = request.parent
+        self._results: list[pb.Task.Wasip1.Response | None] = [None] * len(request.tasks)
+        self._todo = deque(range(len(request.tasks)))
+        self._open: dict[Task, None] = {}
+        self._loop = asyncio.get_running_loop()
+        self._finished: asyncio.Future[None] = self._loop.create_future()
+        self._feeding = False
+        self._bytes = 0
+        self._later: asyncio.TimerHandle | None = None
+
+    async def run(self) -> pb.Task.Wasip1.JobResponse:
+        await self._store_inline()
+        try:
+            self._feed()
+            await self._finished
+        except asyncio.CancelledError:
+            self._todo.clear()
+            for task in list(self._open):
+                self._tasks.cancel(task, "the job was cancelled")
+            raise
+        finally:
+            if self._later is not None:
+                self._later.cancel()
+        response = pb.Task.Wasip1.JobResponse(info=self._request.info)
+        response.tasks.extend(result for result in self._results if result is not None)
+        return response
+
+    async def _store_inline(self) -> None:
+        """Inline files once, the parent's for all."""
+        for params in (self._parent, *self._request.tasks):
+            carrier = pb.Task.Wasip1.Request(params=params)
+            if self._tasks.needs_storing(carrier):
+                await self._tasks.store(carrier)
+                params.CopyFrom(carrier.params)
+
+    def _feed(self) -> None:
+        """Submit until the window is full. An answer that comes while we submit does not feed once more."""
+        if self._feeding:
+            return
+        self._feeding = True
+        while self._todo and len(self._open) < WINDOW:
+            if self._later is not None:
+                break
+            self._submit(self._todo.popleft())
+        self._feeding = False
+        if not self._todo and not self._open and not self._finished.done():
+            self._finished.set_result(None)
+
+    def _submit(self, index: int) -> None:
+        request = pb.Task.Wasip1.Request(info=self._request.info, params=merge(self._parent, self._request.tasks[index]))
+        if self._request.HasField("qos"):
+            request.qos.CopyFrom(self._request.qos)
+        request.info.ClearField("trace")
+        reply = _JobReply(self, index)
+        try:
+            task = self._tasks.submit(request, self._requester, request.ByteSize(), reply, self._deadline)
+        except Refused as refused:
+            self._results[index] = pb.Task.Wasip1.Response(error=str(refused))
+            return
+        if not reply.resolved:
+            self._open[task] = None
+
+    def resolved(self, index: int, task: Task, outcome: Outcome) -> None:
+        self._open.pop(task, None)
+        if isinstance(outcome, Answered):
+            response = address(outcome, task.id, None)
+            assert isinstance(response, pb.Task.Wasip1.Response)
+            self._bytes += response.ByteSize()
+            if self._bytes > MAX_RESULTS:
+                text = f"the job's results exceed {MAX_RESULTS} bytes together: ask for fewer tasks at a time"
+                response = pb.Task.Wasip1.Response(info=response.info, error=text)
+            self._results[index] = response
+        elif outcome.code == "resource_exhausted" and not self._finished.done():
+            self._todo.appendleft(index)
+            if self._later is None:
+                self._later = self._loop.call_later(max(1, outcome.retry_after), self._feed_later)
+        else:
+            self._results[index] = pb.Task.Wasip1.Response(error=f"{outcome.code}: {outcome.message}")
+        self._feed()
+
+    def _feed_later(self) -> None:
+        self._later = None
+        self._feed()
+
+
+class _JobReply:
+    __slots__ = ("_index", "_job", "resolved")
+
+    def __init__(self, job: _Job, index: int) -> None:
+        self._job = job
+        self._index = index
+        self.resolved = False
+
+    def resolve(self, task: Task, outcome: Outcome) -> None:
+        self.resolved = True
+        self._job.resolved(self._index, task, outcome)
+
+
+def merge(parent: pb.Task.Wasip1.Params, task: pb.Task.Wasip1.Params) -> pb.Task.Wasip1.Params:
+    """A task's params; each field it leaves out is the parent's (lists are taken whole, never joined)."""
+    merged = pb.Task.Wasip1.Params()
+    merged.CopyFrom(task)
+    for field, value in parent.ListFields():
+        if field.is_repeated:
+            if not getattr(merged, field.name):
+                getattr(merged, field.name).MergeFrom(value)
+        elif not merged.HasField(field.name):
+            if field.message_type is not None:
+                getattr(merged, field.name).CopyFrom(value)
+            else:
+                setattr(merged, field.name, value)
+    return merged

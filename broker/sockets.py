@@ -1,0 +1,111 @@
+"""What provider and client sockets share: the handshake, frames to envelopes, and the end. Imports the wire and aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from broker.outbox import Outbox
+from pyodide_provider.wire import codec
+from pyodide_provider.wire import messages_pb2 as pb
+from pyodide_provider.wire.errors import PeerError
+
+log = logging.getLogger("broker")
+
+CLOSE_SECONDS = 5.0
+
+
+class Socket:
+    """One accepted WebSocket. `pump` reads until the end; `drop` closes from our side, with a code and a reason."""
+
+    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport, unread_limit: int) -> None:
+        self.ws = ws
+        self.json = ws.ws_protocol == codec.PROVIDER_JSON
+        self.outbox = Outbox(transport, json=self.json, limit=unread_limit)
+        self.closed_because = ""
+        self._transport = transport
+        self._closing: asyncio.Task[bool] | None = None
+
+    async def pump(self, receive: Callable[[pb.Envelope], None]) -> str:
+        """Give every envelope to `receive`, in order, until the socket ends; the reason comes back, in words."""
+        ws = self.ws
+        wanted = WSMsgType.TEXT if self.json else WSMsgType.BINARY
+        try:
+            while True:
+                message = await ws.receive()
+                if message.type is wanted:
+                    envelopes = codec.decode_json(message.data) if self.json else codec.decode(message.data)
+                    for envelope in envelopes:
+                        receive(envelope)
+                elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    self.drop(WSCloseCode.UNSUPPORTED_DATA, f"{ws.ws_protocol} carries {wanted.name.lower()} frames")
+                else:
+                    return self.closed_because or _why(message, ws)
+                if self._closing is not None:
+                    return self.closed_because
+        except PeerError as error:
+            self.drop(WSCloseCode.INTERNAL_ERROR, str(error))
+            return self.closed_because
+
+    def drop(self, code: int, reason: str) -> None:
+        """Close soon: what is pending is written first. A peer that doesn't answer the close is cut off."""
+        if self._closing is None:
+            self.closed_because = reason
+            self.outbox.flush()
+            self.outbox.closed = True
+            self._closing = asyncio.create_task(self._close(code, reason))
+
+    async def _close(self, code: int, reason: str) -> bool:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                return await self.ws.close(code=code, message=reason.encode()[:120])
+        except (TimeoutError, ConnectionError):
+            self._transport.abort()
+            return False
+
+    async def finish(self) -> None:
+        """After `pump`: wait for our own close, if there is one."""
+        self.outbox.flush()
+        self.outbox.closed = True
+        if self._closing is not None:
+            await self._closing
+
+    def acknowledge_quickly(self) -> None:
+        """Send TCP acks at once: a peer with Nagle's algorithm on would hold its next message back for 40 ms."""
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None and hasattr(socket, "TCP_QUICKACK"):
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def _why(message: object, ws: web.WebSocketResponse) -> str:
+    data = getattr(message, "data", None)
+    if isinstance(data, BaseException):
+        return str(data) or type(data).__name__
+    return "connection lost" if ws.close_code in (None, 1006) else f"closed with {ws.close_code}"
+
+
+async def accept(request: web.Request, *, max_message: int) -> Socket | web.WebSocketResponse:
+    """Shake hands. A peer that speaks none of our subprotocols is told which there are, and gets a closed socket."""
+    ws = web.WebSocketResponse(protocols=codec.SUBPROTOCOLS, max_msg_size=max_message, compress=False, timeout=CLOSE_SECONDS)
+    await ws.prepare(request)
+    if ws.ws_protocol is None:
+        await ws.close(code=WSCloseCode.PROTOCOL_ERROR, message=f"speak one of: {', '.join(codec.SUBPROTOCOLS)}".encode())
+        return ws
+    transport = request.transport
+    if transport is None:
+        return ws
+    return Socket(ws, transport, unread_limit=max_message + (16 << 20))
+
+
+def check_origin(request: web.Request, allows: Callable[[str], bool]) -> None:
+    """A page of another origin may connect only when it is allowed. Raises 403."""
+    origin = request.headers.get("Origin")
+    if origin is None or urlsplit(origin).netloc == request.host or allows(origin):
+        return
+    text = f"origin {origin[:200]} is not allowed here; the operator can add it to WASIMOFF_ALLOWED_ORIGINS\n"
+    raise web.HTTPForbidden(text=text)

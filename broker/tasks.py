@@ -1,0 +1,160 @@
+"""The one door that every task passes, whichever way it came: checks it, resolves what it refers to, submits it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from itertools import count
+from typing import TYPE_CHECKING
+
+from broker.core import events as e
+from broker.core.outcome import Answered, Outcome
+from broker.core.task import Task
+from broker.dispatcher import Dispatcher
+from broker.errors import Refused
+from broker.replies import Reply, Request, Response, address
+from broker.trace import Event, stamp
+from pyodide_provider.wire import messages_pb2 as pb
+
+if TYPE_CHECKING:
+    from broker.blobs import Blobs
+
+NOT_FOUND = "Ref not found in storage"
+
+
+class Tasks:
+    """`submit` is synchronous and meant for the hot path; `run` waits for the answer."""
+
+    def __init__(self, dispatcher: Dispatcher, blobs: Blobs) -> None:
+        self._dispatcher = dispatcher
+        self._blobs = blobs
+        self._loop = asyncio.get_running_loop()
+        self._prefix = secrets.token_hex(4)
+        self._numbers = count(1)
+
+    def needs_storing(self, request: Request) -> bool:
+        """Whether the request carries files inline, which `store` must put away before `submit`."""
+        params = request.params
+        if isinstance(params, pb.Task.Wasip1.Params) and params.binary.HasField("blob"):
+            return True
+        return params.rootfs.HasField("blob")
+
+    async def store(self, request: Request) -> None:
+        """Put inline files into the storage and refer to them instead. Raises Refused when one can't be kept."""
+        params = request.params
+        files = [params.binary, params.rootfs] if isinstance(params, pb.Task.Wasip1.Params) else [params.rootfs]
+        for file in files:
+            if file.HasField("blob"):
+                if file.ref:
+                    raise Refused("invalid_argument", "a File has both ref and blob: give exactly one")
+                blob = await self._blobs.put(file.blob, file.media or None)
+                file.CopyFrom(pb.File(ref=blob.ref, media=blob.media))
+
+    def submit(self, request: Request, requester: str, weight: int, reply: Reply, deadline: float | None = None) -> Task:
+        """Check a request and hand it to the core; `reply` is resolved once, maybe before this returns.
+
+        `weight` is its size in bytes, `deadline` one of the transport's own, in the loop's time. Raises Refused, and then
+        `reply` is not called.
+        """
+        info = request.info
+        task_id = f"{self._prefix}-{next(self._numbers)}"
+        if type(request) is pb.Task.Wasip1.Request:
+            kind, module = "wasip1", self._check_wasip1(request)
+        else:
+            kind, module = "pyodide", ""
+            self._check_pyodide(request)
+        info.id = task_id
+        if not info.requester:
+            info.requester = requester
+        else:
+            requester = info.requester
+        task = Task(task_id, requester, kind, module, request, reply, weight)
+        if request.HasField("qos"):
+            self._apply_qos(task, request.qos)
+        if deadline is not None:
+            task.deadline = deadline if task.deadline is None else min(deadline, task.deadline)
+        if info.HasField("trace"):
+            stamp(info.trace, Event.BrokerReceivedClientRequest)
+            stamp(info.trace, Event.BrokerQueueTask)
+        self._dispatcher.handle(e.TaskSubmitted(task))
+        return task
+
+    def _check_wasip1(self, request: pb.Task.Wasip1.Request) -> str:
+        """Give back the digest of the program."""
+        if not request.HasField("params"):
+            raise Refused("invalid_argument", "the task has no params: give at least params.binary")
+        params = request.params
+        if not params.HasField("binary"):
+            raise Refused("invalid_argument", "the task has no binary: give params.binary.ref or params.binary.blob")
+        module = self._resolve(params.binary, "binary")
+        if params.HasField("rootfs"):
+            self._resolve(params.rootfs, "rootfs")
+        return module
+
+    def _check_pyodide(self, request: Request) -> None:
+        if not request.HasField("params") or not request.params.WhichOneof("run"):
+            raise Refused("invalid_argument", "the task has nothing to run: give params.script or params.pickle")
+        if request.params.HasField("rootfs"):
+            self._resolve(request.params.rootfs, "rootfs")
+
+    def _resolve(self, file: pb.File, what: str) -> str:
+        if file.HasField("blob"):
+            raise Refused("invalid_argument", f"{what} has both ref and blob: give exactly one")
+        name = file.ref
+        if not name:
+            raise Refused("invalid_argument", f"{what} has neither ref nor blob: give exactly one")
+        ref = self._blobs.resolve(name)
+        if ref is None:
+            raise Refused("not_found", f"{NOT_FOUND}: {what} {name[:100]!r}; upload it first")
+        if ref != name:
+            file.ref = ref
+        return ref
+
+    def _apply_qos(self, task: Task, qos: pb.Task.QoS) -> None:
+        task.priority = qos.priority
+        task.immediate = qos.immediate
+        if qos.HasField("deadline"):
+            left = qos.deadline.seconds + qos.deadline.nanos / 1e9 - time.time()
+            task.deadline = self._loop.time() + left
+
+    def cancel(self, task: Task, reason: str) -> None:
+        self._dispatcher.handle(e.TaskCancelled(task, reason))
+
+    async def run(self, request: Request, requester: str, weight: int, deadline: float | None = None) -> Response:
+        """Submit and wait. Raises Refused when there is no answer; cancelling the wait cancels the task."""
+        if self.needs_storing(request):
+            await self.store(request)
+        client_id = request.info.id
+        reply = _FutureReply(self._loop, client_id, request.info)
+        task = self.submit(request, requester, weight, reply, deadline)
+        try:
+            return await reply.future
+        except asyncio.CancelledError:
+            self.cancel(task, "the client went away")
+            raise
+
+    async def run_wasip1(self, request: pb.Task.Wasip1.Request, requester: str) -> pb.Task.Wasip1.Response:
+        """`run` for a WASI task."""
+        response = await self.run(request, requester, request.ByteSize())
+        assert isinstance(response, pb.Task.Wasip1.Response)
+        return response
+
+
+class _FutureReply:
+    """For a door that waits."""
+
+    __slots__ = ("_asked", "_id", "future")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, client_id: str, info: pb.Task.Metadata) -> None:
+        self.future: asyncio.Future[Response] = loop.create_future()
+        self._id = client_id
+        self._asked = info
+
+    def resolve(self, task: Task, outcome: Outcome) -> None:
+        if self.future.done():
+            return
+        if isinstance(outcome, Answered):
+            self.future.set_result(address(outcome, self._id or task.id, self._asked))
+        else:
+            self.future.set_exception(Refused(outcome.code, outcome.message, outcome.retry_after))
