@@ -121,6 +121,43 @@ def batch(envelopes: Iterable[bytes]) -> bytes:
     return b"".join(parts)
 
 
+def is_batch(frame: bytes) -> bool:
+    """Whether a frame is a batch, which only a peer of our own kind sends."""
+    return frame.startswith(b"\xa2\x06")
+
+
+def wasip1_output(
+    sequence: int, task: str, status: int, stdout: bytes, stderr: bytes, artifacts: bytes | None = None
+) -> bytes:
+    """The envelope with a `Task.Wasip1.Response` of a program that ended; `artifacts` is a zip. Status is 0 … 255."""
+    output = [b"\x08", varint(status)]
+    if stdout:
+        output += (b"\x12", varint(len(stdout)), stdout)
+    if stderr:
+        output += (b"\x1a", varint(len(stderr)), stderr)
+    if artifacts is not None:
+        file = [b"\x12\x0fapplication/zip\x1a", varint(len(artifacts)), artifacts]
+        output += (b"\x22", varint(sum(map(len, file))), *file)
+    return _wasip1_response(sequence, task, [b"\x1a", varint(sum(map(len, output))), *output])
+
+
+def wasip1_error(sequence: int, task: str, error: str) -> bytes:
+    """The envelope with a `Task.Wasip1.Response` of a task that failed by its own fault."""
+    text = error.encode("utf-8", "replace")
+    return _wasip1_response(sequence, task, [b"\x12", varint(len(text)), text])
+
+
+def _wasip1_response(sequence: int, task: str, result: list[bytes]) -> bytes:
+    name = task.encode()
+    info = b"\x0a%b%b" % (varint(len(name)), name)
+    value = [b"\x0a", varint(len(info)), info, *result]
+    head = _URL_FIELDS[pb.Task.Wasip1.Response]
+    body = [head, varint(size := sum(map(len, value)))]
+    size += sum(map(len, body))
+    # One join: outputs may be large, and each copy of them is felt.
+    return b"".join([b"\x08", varint(sequence), b"\x10\x02\x22", varint(size), *body, *value])
+
+
 def decode(frame: bytes) -> Iterable[pb.Envelope]:
     """The envelopes of one binary frame, in order.
 

@@ -158,7 +158,7 @@ def make_world(workers: int = 2, jitter: Callable[[], float] = lambda: 1.0, **li
 
 
 def connected(workers: int = 2, **limits: int) -> World:
-    world = make_world(workers, **limits)
+    world = World(State(workers, lambda: 1.0, **limits))
     world.connect()
     return world
 

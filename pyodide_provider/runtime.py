@@ -1,0 +1,325 @@
+"""One loop for both platforms: frames and events in, the core's instructions performed. Imports core, ports, wire.
+
+Synchronous and safe to re-enter. What one turn produces is gathered: at its end each slot gets one message and the broker
+one frame — if it is of our own kind, which it shows by sending a batch; any other gets an envelope per frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from google.protobuf.message import Message
+
+from .core import events as e
+from .core import instructions as i
+from .core.run import Run
+from .core.state import State
+from .core.status import Status
+from .errors import PeerError, TaskFault, UsageError
+from .ports import Blobs, Clock, Slots, StatusSink, Transport
+from .translate import MAX_SEQUENCE, answer_of, run_of
+from .wire import codec
+from .wire import messages_pb2 as pb
+
+SILENCE = 20.0
+"""Seconds without a frame after which a broker is given up; it pings every 5."""
+STATUS_EVERY = 0.25
+BATCH_BYTES = 1 << 20
+"""Envelopes of one frame, about; a larger one travels alone."""
+KINDS = ("wasip1",)
+"""The kinds of tasks this provider takes."""
+
+
+class Runtime:
+    """Drives a `State`. The platform feeds it with events and frames; its ports must not be used by anyone else."""
+
+    def __init__(
+        self, state: State, transport: Transport, slots: Slots, blobs: Blobs, clock: Clock, sink: StatusSink, engine: str
+    ) -> None:
+        """`engine` is for people, for example "wasmtime 50.0.1, CPython 3.11.7"."""
+        self.state = state
+        self._transport = transport
+        self._slots = slots
+        self._blobs = blobs
+        self._clock = clock
+        self._sink = sink
+        self._engine = engine
+        self._inbox: deque[bytes | e.Event] = deque()
+        self._turning = False
+        self._own = False
+        self._heard = False
+        self._links = 0
+        self._events_sent = 0
+        self._envelopes: list[bytes] = []
+        self._posts: dict[int, list[Run]] = {}
+        self._peers = 0
+        self._throughput = 0.0
+        self._shown: Status | None = None
+        self._shown_at = float("-inf")
+        self._show_due = False
+
+    def feed(self, event: e.Event) -> None:
+        """Something happened."""
+        self._inbox.append(event)
+        self._turn()
+
+    def receive(self, frame: bytes) -> None:
+        """A binary frame came from the broker."""
+        self._inbox.append(frame)
+        self._turn()
+
+    def status(self) -> Status:
+        return replace(self.state.status(), peers=self._peers, throughput=self._throughput)
+
+    def _turn(self) -> None:
+        if self._turning:
+            return
+        self._turning = True
+        try:
+            while self._inbox:
+                while self._inbox:
+                    item = self._inbox.popleft()
+                    if isinstance(item, bytes):
+                        self._read(item)
+                    else:
+                        self._handle(item)
+                self._flush()
+        finally:
+            self._turning = False
+        self._show_soon()
+
+    # Frames.
+
+    def _read(self, frame: bytes) -> None:
+        if not self.state.link.up:
+            return
+        self._heard = True
+        if codec.is_batch(frame):
+            self._own = True
+        try:
+            for envelope in codec.decode(frame):
+                self._open(envelope)
+        except PeerError as error:
+            self._handle(e.PeerFaulted(str(error)))
+
+    def _open(self, envelope: pb.Envelope) -> None:
+        if envelope.type == codec.REQUEST:
+            self._request(envelope)
+        elif envelope.type == codec.EVENT:
+            self._told(envelope)
+        elif envelope.type != codec.RESPONSE:
+            raise PeerError(f"Envelope of unknown type {envelope.type}")
+        # We ask the broker nothing: a Response is nobody's.
+
+    def _request(self, envelope: pb.Envelope) -> None:
+        sequence = envelope.sequence
+        try:
+            if not sequence and not envelope.HasField("sequence"):
+                raise PeerError("a Request needs a sequence")
+            if sequence > MAX_SEQUENCE:
+                raise PeerError(f"sequence {sequence} is too large, at most {MAX_SEQUENCE} is taken")
+            payload = codec.unpack(envelope)
+            answer = _ANSWERS.get(type(payload))
+            if answer is None:
+                raise PeerError(f"a provider does not answer {payload.DESCRIPTOR.full_name}")
+            answer(self, sequence, payload)
+        except (PeerError, UsageError) as error:
+            self._envelopes.append(codec.failure(sequence, str(error)))
+
+    def _told(self, envelope: pb.Envelope) -> None:
+        try:
+            event = codec.unpack(envelope)
+        except PeerError:
+            return
+        if isinstance(event, pb.Event.ClusterInfo):
+            self._peers = event.providers
+        elif isinstance(event, pb.Event.Throughput):
+            self._throughput = event.overall
+        elif isinstance(event, pb.Event.GenericMessage):
+            self._sink.log(f"the broker says: {event.message[:500]}")
+
+    def _reply(self, sequence: int, payload: Message) -> None:
+        self._envelopes.append(codec.response(sequence, payload))
+
+    # Requests, kind by kind.
+
+    def _wasip1(self, sequence: int, request: pb.Task.Wasip1.Request) -> None:
+        try:
+            run = run_of(sequence, request)
+        except TaskFault as fault:
+            self._envelopes.append(codec.wasip1_error(sequence, request.info.id, str(fault)))
+        else:
+            self._handle(e.RunAsked(run))
+
+    def _pyodide(self, sequence: int, request: pb.Task.Pyodide.Request) -> None:
+        raise UsageError("this provider runs no Python tasks")
+
+    def _cancel(self, sequence: int, request: pb.Task.Cancel) -> None:
+        self._handle(e.CancelAsked(sequence, request.id, request.reason[:500]))
+
+    def _listing(self, sequence: int, request: pb.Filesystem.Listing.Request) -> None:
+        self._handle(e.ListingAsked(sequence))
+
+    def _probe(self, sequence: int, request: pb.Filesystem.Probe.Request) -> None:
+        self._reply(sequence, pb.Filesystem.Probe.Response(ok=self._blobs.has(request.file)))
+
+    def _upload(self, sequence: int, request: pb.Filesystem.Upload.Request) -> None:
+        file = request.upload
+        if not file.HasField("blob"):
+            raise UsageError("an Upload needs a blob")
+        ref = self._blobs.put(file.blob, file.media)
+        if file.ref.startswith("sha256:") and file.ref != ref:
+            raise UsageError(f"the uploaded blob is {ref}, not {file.ref[:80]}")
+        self._reply(sequence, pb.Filesystem.Upload.Response(ref=ref))
+
+    def _download(self, sequence: int, request: pb.Filesystem.Download.Request) -> None:
+        self._reply(sequence, pb.Filesystem.Download.Response(err="a provider gives out no blobs, ask the broker"))
+
+    def _ping(self, sequence: int, request: pb.Ping) -> None:
+        self._reply(sequence, request)
+
+    # Instructions.
+
+    def _handle(self, event: e.Event) -> None:
+        if isinstance(event, e.LinkOpened):
+            self._begin_link()
+        elif isinstance(event, e.LinkLost):
+            self._links += 1
+            self._envelopes.clear()
+        for instruction in self.state.handle(event, self._clock.now()):
+            _PERFORM[type(instruction)](self, instruction)
+
+    def _begin_link(self) -> None:
+        self._own = False
+        self._heard = True
+        self._events_sent = 0
+        self._links += 1
+        self._watch(self._links)
+
+    def _watch(self, link: int) -> None:
+        """Give a silent broker up: its socket may be gone without a word."""
+        if link == self._links and not self._heard:
+            self.feed(e.PeerFaulted(f"the broker was silent for {SILENCE:.0f} s"))
+        elif link == self._links:
+            self._heard = False
+            self._clock.call_later(SILENCE, lambda: self._watch(link))
+
+    def _open_link(self, told: i.OpenLink) -> None:
+        self._transport.open()
+
+    def _close_link(self, told: i.CloseLink) -> None:
+        self._links += 1
+        self._flush()
+        self._transport.close(told.code, told.reason)
+
+    def _start_slot(self, told: i.StartSlot) -> None:
+        self._slots.start(told.slot)
+
+    def _stop_slot(self, told: i.StopSlot) -> None:
+        self._posts.pop(told.slot, None)
+        self._slots.stop(told.slot)
+
+    def _post(self, told: i.Post) -> None:
+        self._posts.setdefault(told.slot, []).extend(told.runs)
+
+    def _send_listing(self, told: i.SendListing) -> None:
+        self._reply(told.sequence, pb.Filesystem.Listing.Response(files=self._blobs.refs()))
+
+    def _send_outcome(self, told: i.SendOutcome) -> None:
+        self._envelopes.append(answer_of(told.run, told.outcome))
+
+    def _send_cancelled(self, told: i.SendCancelled) -> None:
+        self._reply(told.sequence, pb.Task.Cancel(id=told.task, reason=told.reason))
+
+    def _send_resources(self, told: i.SendResources) -> None:
+        resources = pb.Event.ProviderResources(
+            concurrency=told.concurrency,
+            tasks=told.tasks,
+            extension=codec.EXTENSION,
+            engine=self._engine,
+            runs=KINDS,
+        )
+        self._envelopes.append(codec.event(self._events_sent, resources))
+        self._events_sent += 1
+
+    def _remind(self, told: i.Remind) -> None:
+        self._clock.call_later(told.delay, lambda: self.feed(told.event))
+
+    def _note(self, told: i.Note) -> None:
+        self._sink.log(told.text)
+
+    def _finish(self, told: i.Finish) -> None:
+        self._show()
+        self._sink.finished()
+
+    # The end of a turn.
+
+    def _flush(self) -> None:
+        posts, self._posts = self._posts, {}
+        for slot, runs in posts.items():
+            self._slots.post(slot, runs)
+        envelopes, self._envelopes = self._envelopes, []
+        if len(envelopes) < 2 or not self._own:
+            for envelope in envelopes:
+                self._transport.send(envelope)
+            return
+        batch: list[bytes] = []
+        size = 0
+        for envelope in envelopes:
+            if batch and (size + len(envelope) > BATCH_BYTES or len(batch) == codec.MAX_BATCH):
+                self._send(batch)
+                batch, size = [], 0
+            batch.append(envelope)
+            size += len(envelope)
+        self._send(batch)
+
+    def _send(self, batch: list[bytes]) -> None:
+        self._transport.send(codec.batch(batch) if len(batch) > 1 else batch[0])
+
+    def _show_soon(self) -> None:
+        if self._show_due:
+            return
+        wait = self._shown_at + STATUS_EVERY - self._clock.now()
+        if wait <= 0:
+            self._show()
+        else:
+            self._show_due = True
+            self._clock.call_later(wait, self._show)
+
+    def _show(self) -> None:
+        self._show_due = False
+        self._shown_at = self._clock.now()
+        status = self.status()
+        if status != self._shown:
+            self._shown = status
+            self._sink.show(status)
+
+
+_ANSWERS: dict[type[Message], Callable[[Runtime, int, Any], None]] = {
+    pb.Task.Wasip1.Request: Runtime._wasip1,
+    pb.Task.Pyodide.Request: Runtime._pyodide,
+    pb.Task.Cancel: Runtime._cancel,
+    pb.Filesystem.Listing.Request: Runtime._listing,
+    pb.Filesystem.Probe.Request: Runtime._probe,
+    pb.Filesystem.Upload.Request: Runtime._upload,
+    pb.Filesystem.Download.Request: Runtime._download,
+    pb.Ping: Runtime._ping,
+}
+
+_PERFORM: dict[type[i.Instruction], Callable[[Runtime, Any], None]] = {
+    i.OpenLink: Runtime._open_link,
+    i.CloseLink: Runtime._close_link,
+    i.StartSlot: Runtime._start_slot,
+    i.StopSlot: Runtime._stop_slot,
+    i.Post: Runtime._post,
+    i.SendListing: Runtime._send_listing,
+    i.SendOutcome: Runtime._send_outcome,
+    i.SendCancelled: Runtime._send_cancelled,
+    i.SendResources: Runtime._send_resources,
+    i.Remind: Runtime._remind,
+    i.Note: Runtime._note,
+    i.Finish: Runtime._finish,
+}
