@@ -37,7 +37,7 @@ class Roster:
     def choose(self, task: Task) -> Provider | None:
         """A provider for this task now: one that holds its module, else the first free; None: it has to wait."""
         chosen = self._pick(self.idle, task)
-        if chosen is None and not task.immediate:
+        if chosen is None:
             chosen = self._pick(self.spare, task)
         if chosen is None and task.avoid and not self.has_other(task):
             return next((p for p in self.idle if p.takes(task.kind)), None)

@@ -214,7 +214,8 @@ class State:
         if run.cancelled is None:
             if event.task and event.task != task.id:
                 provider.runs[event.sequence] = run
-                return self._drop(provider, 1008, f"answered for task {event.task[:80]!r}, which it was not given", now)
+                self._drop(provider, 1008, f"answered for task {event.task[:80]!r}, which it was not given", now)
+                return self._schedule(now)
             if event.failed:
                 provider.failed += 1
             else:
@@ -283,6 +284,7 @@ class State:
     def _provider_lost(self, event: e.ProviderLost, now: float) -> None:
         if event.provider.standing is not Standing.GONE:
             self._forget(event.provider, event.reason, now)
+            self._schedule(now)
 
     def _drop(self, provider: Provider, code: int, reason: str, now: float) -> None:
         self._out.append(i.Drop(provider, code, reason))
@@ -299,7 +301,6 @@ class State:
                 self._leave(run.task)
                 self._try_again(run.task, provider, f"lost ({reason})", now)
         self._out.append(i.TellCluster(len(self.providers)))
-        self._schedule(now)
 
     def _resources_announced(self, event: e.ResourcesAnnounced, now: float) -> None:
         provider = event.provider

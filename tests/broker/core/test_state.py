@@ -252,6 +252,26 @@ def test_a_result_that_crosses_a_cancel_is_ignored_and_the_slot_is_free() -> Non
     assert assigned(world.submit("b")) == [("b", "p1")]
 
 
+def test_a_cancelled_run_that_is_lost_with_its_provider_is_not_queued_again() -> None:
+    world = World()
+    provider = world.join()
+    world.submit("a")
+    world.tell(e.TaskCancelled(world.tasks["a"], ""))
+    world.tell(e.ProviderLost(provider, "gone"))
+    assert world.state.waiting == 0
+    assert world.join().runs == {}
+
+
+def test_providers_that_fall_silent_together_are_given_nothing_of_each_other() -> None:
+    world = World()
+    world.join()
+    world.join()
+    world.submit("a")
+    out = world.pass_time(30, alive=False)
+    assert assigned(out) == []
+    assert world.tasks["a"].losses == 1
+
+
 def test_late_and_doubled_results_are_ignored_and_counted() -> None:
     world = World()
     provider = world.join()

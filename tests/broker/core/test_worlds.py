@@ -151,6 +151,7 @@ class Brokerage(RuleBasedStateMachine):
         self.tell(e.ProviderConnected(provider))
         self.tell(e.ResourcesAnnounced(provider, 2))
         self.tell(e.FilesAnnounced(provider, sequence=1))
+        self.wait(6.0, alive=True)
         for _ in range(200):
             for sequence, task in list(self.out_there[provider.number].items()):
                 del self.out_there[provider.number][sequence]
