@@ -1,0 +1,72 @@
+"""The slots: Web Workers, spoken to through the JavaScript pool. Imports the core's data and events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..core.events import Event, RunsEnded, SlotLost, SlotReady
+from ..core.run import Run
+from .host import JsBytes, JsHost, Keep
+from .slot_messages import ended, read_report, runs_message, start_header
+
+
+class BrowserSlots:
+    """`ports.Slots` on Web Workers; `feed` gets what they say. `greet` gives the messages a new one is sent first."""
+
+    def __init__(
+        self,
+        js_host: JsHost,
+        keep: Keep,
+        storage: str,
+        limits: dict[str, int],
+        greet: Callable[[], Sequence[tuple[str, bytes]]],
+    ) -> None:
+        js_pool = js_host.pool
+        self._room = js_host.room
+        self._start, self._stop, self._post = js_pool.start, js_pool.stop, js_pool.post
+        self._header = start_header(storage, limits)
+        self._greet = greet
+        self._alive: set[int] = set()
+        self.feed: Callable[[Event], None] = _nobody
+        js_pool.listen(keep(self._heard), keep(self._lost))
+
+    def start(self, slot: int) -> None:
+        self._alive.add(slot)
+        self._start(slot, self._header)
+        for header, body in self._greet():
+            self._send(slot, header, body)
+
+    def stop(self, slot: int) -> None:
+        self._alive.discard(slot)
+        self._stop(slot)
+
+    def post(self, slot: int, runs: Sequence[Run]) -> None:
+        self._send(slot, *runs_message(runs))
+
+    def tell_all(self, header: str, body: bytes) -> None:
+        """Send a message to every worker."""
+        for slot in self._alive:
+            self._send(slot, header, body)
+
+    def _send(self, slot: int, header: str, body: bytes) -> None:
+        if not body:
+            self._post(slot, header)
+            return
+        js_body = self._room(len(body))
+        js_body.assign(body)
+        self._post(slot, header, js_body)
+
+    def _heard(self, slot: int, header: str, js_body: JsBytes | None) -> None:
+        report = read_report(header)
+        if "ended" in report:
+            self.feed(RunsEnded(slot, ended(report["ended"], js_body.to_bytes() if js_body is not None else b"")))
+        elif "ready" in report:
+            self.feed(SlotReady(slot))
+
+    def _lost(self, slot: int, reason: str) -> None:
+        self._alive.discard(slot)
+        self.feed(SlotLost(slot, reason))
+
+
+def _nobody(event: Event) -> None:
+    raise AssertionError(f"{type(event).__name__} before the runtime was there")

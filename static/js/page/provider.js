@@ -1,0 +1,63 @@
+/** The provider worker as the page sees it: started when it is needed, told what to do, heard. */
+
+/** @typedef {import('../messages.js').Command} Command */
+/** @typedef {import('../messages.js').Report} Report */
+
+const VENDOR = new URL('/static/vendor/', location.href).href;
+const LIMITS = { output: 64 << 20, files: 512 << 20 };
+
+export class Provider {
+  /** @type {Worker | null} */
+  #worker = null;
+  #starts = 0;
+
+  /** @param {(report: Report) => void} heard */
+  constructor(heard) {
+    this.heard = heard;
+  }
+
+  get running() {
+    return this.#worker !== null;
+  }
+
+  /**
+   * @param {import('./settings.js').Chosen} chosen
+   * @param {string} engine
+   * @throws {Error} in words, when what it needs can't be had
+   */
+  async start(chosen, engine) {
+    const start = ++this.#starts;
+    const manifest = await this.#manifest();
+    if (start !== this.#starts) return; // stopped meanwhile
+    const worker = (this.#worker = new Worker(new URL('../provider/worker.js', import.meta.url), { type: 'module', name: 'provider' }));
+    worker.onmessage = (event) => this.heard(event.data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.heard({ type: 'failed', reason: event.message || 'the provider’s script could not be loaded' });
+    };
+    const { transport, storage, workers } = chosen;
+    this.send({ type: 'start', settings: { transport, storage, workers, engine, vendor: VENDOR, manifest, connect: true, limits: LIMITS } });
+  }
+
+  /** @param {Command} command */
+  send(command) {
+    this.#worker?.postMessage(command);
+  }
+
+  /** Ends the worker and all that runs in it. */
+  stop() {
+    this.#starts++;
+    this.#worker?.terminate();
+    this.#worker = null;
+  }
+
+  /** @returns {Promise<import('../messages.js').Manifest>} */
+  async #manifest() {
+    const url = `${VENDOR}manifest.json`;
+    const response = await fetch(url, { cache: 'no-cache' }).catch(() => null);
+    if (!response) throw new Error('the broker can’t be reached');
+    if (response.status === 404) throw new Error('this server was not set up completely: “make setup” puts what the page needs into static/vendor');
+    if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
+    return response.json();
+  }
+}

@@ -1,0 +1,89 @@
+/** The WebSocket to the broker, one at a time. Its frames go straight into Python. */
+
+const MAX_BUFFERED = 256 << 20;
+const MAX_REASON = 120; // bytes of UTF-8 that a close frame has room for
+
+export class Socket {
+  /** @type {WebSocket | null} */
+  #socket = null;
+  #opened = () => {};
+  /** @type {(frame: Uint8Array) => void} */
+  #frame = () => {};
+  /** @type {(reason: string) => void} */
+  #lost = () => {};
+
+  /** @param {string} url @param {string} protocol */
+  constructor(url, protocol) {
+    this.url = url;
+    this.protocol = protocol;
+  }
+
+  /** @param {() => void} opened @param {(frame: Uint8Array) => void} frame @param {(reason: string) => void} lost */
+  listen(opened, frame, lost) {
+    this.#opened = opened;
+    this.#frame = frame;
+    this.#lost = lost;
+  }
+
+  open() {
+    this.#drop();
+    const socket = (this.#socket = new WebSocket(this.url, [this.protocol]));
+    let up = false;
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => {
+      up = true;
+      this.#opened();
+    };
+    socket.onmessage = (event) => {
+      if (event.data instanceof ArrayBuffer) this.#frame(new Uint8Array(event.data));
+      else this.#lose('the broker sent text where binary frames were agreed');
+    };
+    socket.onclose = (event) => this.#lose(reasonOf(event, up, this.url));
+  }
+
+  /** @param {Uint8Array<ArrayBuffer>} frame */
+  send(frame) {
+    const socket = this.#socket;
+    if (!socket) return;
+    socket.send(frame);
+    if (socket.bufferedAmount > MAX_BUFFERED) queueMicrotask(() => this.#socket === socket && this.#lose('the broker reads nothing'));
+  }
+
+  /** @param {number} code @param {string} reason */
+  close(code, reason) {
+    this.#drop(code, reason);
+  }
+
+  /** @param {string} reason */
+  #lose(reason) {
+    this.#drop();
+    this.#lost(reason);
+  }
+
+  /** Nothing more is heard of the socket. @param {number} code @param {string} reason */
+  #drop(code = 1000, reason = '') {
+    const socket = this.#socket;
+    if (!socket) return;
+    this.#socket = null;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close(allowed(code), fitting(reason));
+  }
+}
+
+/** Scripts may close with 1000 and 3000 to 4999 only: 1002 becomes 4002. @param {number} code */
+function allowed(code) {
+  return code === 1000 || (code >= 3000 && code <= 4999) ? code : 3000 + code;
+}
+
+/** @param {string} reason */
+function fitting(reason) {
+  const bytes = new TextEncoder().encode(reason);
+  return bytes.length <= MAX_REASON ? reason : new TextDecoder().decode(bytes.subarray(0, MAX_REASON), { stream: true });
+}
+
+/** @param {CloseEvent} event @param {boolean} up @param {string} url */
+function reasonOf(event, up, url) {
+  if (event.reason) return event.reason;
+  if (!up) return `no broker answers at ${url}`;
+  return event.code === 1006 ? 'the connection to the broker broke' : `the broker closed the connection (code ${event.code})`;
+}

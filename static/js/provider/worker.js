@@ -1,0 +1,61 @@
+/** The provider worker: starts Python on the page's first message, then hands it the page's commands. */
+import { boot } from './boot.js';
+import { host } from './host.js';
+
+/** @typedef {import('../messages.js').Command} Command */
+/** @typedef {import('../messages.js').Report} Report */
+
+/**
+ * What `pyodide_provider.browser.main.start` gives back.
+ * @typedef {object} Provider
+ * @property {() => void} connect
+ * @property {() => void} disconnect
+ * @property {() => void} drain
+ * @property {(count: number) => void} workers
+ * @property {() => void} online
+ */
+
+const PROTOCOL = 'wasimoff_provider_v1_protobuf';
+const scope = /** @type {import('../messages.js').WorkerScope} */ (/** @type {unknown} */ (globalThis));
+
+/** @type {Promise<Provider> | undefined} */
+let provider;
+
+/** @param {Report} report */
+function tell(report) {
+  scope.postMessage(report);
+}
+
+/** @param {import('../messages.js').Settings} settings @returns {Promise<Provider>} */
+async function start(settings) {
+  const began = performance.now();
+  const pyodide = await boot(settings.vendor, settings.manifest, (line) => tell({ type: 'log', line }));
+  const main = pyodide.pyimport('pyodide_provider.browser.main');
+  const started = main.start(host(settings, PROTOCOL, tell), JSON.stringify(settings));
+  main.destroy();
+  tell({ type: 'booted', seconds: (performance.now() - began) / 1000 });
+  return started;
+}
+
+/** @param {Command} command */
+async function obey(command) {
+  if (command.type === 'start') {
+    provider = start(command.settings);
+    await provider;
+    return;
+  }
+  const python = await provider;
+  if (!python) return;
+  if (command.type === 'workers') python.workers(command.count);
+  else python[command.type]();
+}
+
+/** @param {unknown} error */
+function fail(error) {
+  tell({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
+}
+
+/** @param {MessageEvent<Command>} event */
+scope.onmessage = (event) => void obey(event.data).catch(fail);
+globalThis.addEventListener('online', () => void provider?.then((python) => python.online()));
+globalThis.addEventListener('unhandledrejection', (event) => fail(event.reason));
