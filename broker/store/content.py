@@ -1,0 +1,36 @@
+"""What may be stored: wasm modules and zips, told by their first bytes; and names for them. Imports the errors."""
+
+from __future__ import annotations
+
+import re
+
+from broker.errors import Refused, UnsupportedMedia
+
+WASM = "application/wasm"
+ZIP = "application/zip"
+HEAD = 4
+"""Bytes that tell the media type."""
+
+_MAGIC = {b"\0asm": WASM, b"PK\x03\x04": ZIP, b"PK\x05\x06": ZIP}
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@~-]{0,127}", re.ASCII)
+_REF = re.compile(r"(?:sha-?256[:_-]?)?[0-9a-f]{64}|sha-?256[:_-].*", re.IGNORECASE | re.ASCII | re.DOTALL)
+
+
+def media_type(head: bytes) -> str:
+    """The media type of content that begins with `head`. Raises UnsupportedMedia."""
+    media = _MAGIC.get(head[:HEAD])
+    if media is None:
+        what = f"it begins with {head[:HEAD]!r}" if head else "it is empty"
+        raise UnsupportedMedia(f"this is neither a WebAssembly module (.wasm) nor a zip: {what}")
+    return media
+
+
+def check_name(name: str) -> None:
+    """Raises Refused when a blob can't be called so."""
+    if _REF.fullmatch(name):
+        raise Refused("invalid_argument", f"the name {name[:100]!r} looks like a digest: choose another, or give none")
+    if not _NAME.fullmatch(name):
+        text = (
+            f"the name {name[:100]!r} can't be used: give 1 to 128 letters, digits and . _ - + @ ~, a letter, digit or _ first"
+        )
+        raise Refused("invalid_argument", text)
