@@ -1,0 +1,75 @@
+"""wasimoff: run WebAssembly on whoever lends a computer. Clients for programs; `wasimoff --help` is for the shell.
+
+Everything is imported when it is first used: `import wasimoff` itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import AsyncClient
+    from .errors import (
+        AccessDenied,
+        ArchiveError,
+        BrokerError,
+        BrokerUnavailable,
+        NotFound,
+        QueueFull,
+        TaskFailed,
+        TaskRejected,
+        TaskTimeout,
+        UsageError,
+        WasimoffError,
+    )
+    from .result import Result, TraceEvent
+    from .status import Provider, Status
+    from .sync import Client
+    from .task import PythonTask, Task
+
+__all__ = [
+    "AccessDenied",
+    "ArchiveError",
+    "AsyncClient",
+    "BrokerError",
+    "BrokerUnavailable",
+    "Client",
+    "NotFound",
+    "Provider",
+    "PythonTask",
+    "QueueFull",
+    "Result",
+    "Status",
+    "Task",
+    "TaskFailed",
+    "TaskRejected",
+    "TaskTimeout",
+    "TraceEvent",
+    "UsageError",
+    "WasimoffError",
+]
+
+_MODULES = {
+    "AsyncClient": "client",
+    "Client": "sync",
+    "Provider": "status",
+    "PythonTask": "task",
+    "Result": "result",
+    "Status": "status",
+    "Task": "task",
+    "TraceEvent": "result",
+}
+"""Where each name is; all others of `__all__` are errors."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_MODULES.get(name, 'errors')}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

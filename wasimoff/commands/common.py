@@ -1,0 +1,128 @@
+"""What several subcommands share: options, the event loop under signals, streams. Imports click and the data."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .. import exits
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..client import AsyncClient
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_STDIN = 256 * 2**20
+"""Bytes of one task's stdin; the broker may take less."""
+
+
+def broker_options(command: F) -> F:
+    """--broker and --http, of all commands that talk to one."""
+    command = click.option("--http", is_flag=True, help="One HTTP request for each task instead of a WebSocket.")(command)
+    return click.option("--broker", metavar="URL", help="Where the broker is. [default: $WASIMOFF_BROKER]")(command)
+
+
+def task_options(command: F) -> F:
+    """How a task is to be run."""
+    options = (
+        click.option("--env", "envs", metavar="K=V", multiple=True, help="A variable; K alone takes it from here."),
+        click.option("--rootfs", metavar="REF|ZIP|DIR", help='What the program sees as "/".'),
+        click.option("--artifact", "artifacts", metavar="PATH", multiple=True, help="Bring this file or folder back."),
+        click.option("--deadline", type=float, metavar="S", help="End the task when it is not done in S seconds."),
+        click.option("--priority", is_flag=True, help="Go before tasks without it."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def connect(ctx: click.Context, broker: str | None, http: bool) -> AsyncClient:
+    """The client that the options ask for."""
+    from ..client import AsyncClient
+
+    return AsyncClient(broker or ctx.obj, transport="http" if http else "websocket")
+
+
+def perform(work: Coroutine[Any, Any, T]) -> T:
+    """Run until done. Ctrl-C and SIGTERM cancel it first, so that tasks are cancelled on the broker."""
+    terminated = False
+
+    async def guarded() -> T:
+        def terminate() -> None:
+            nonlocal terminated
+            terminated = True
+            task.cancel()
+
+        task = asyncio.ensure_future(work)
+        if sys.platform != "win32":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        try:
+            return await task
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    try:
+        return asyncio.run(guarded())
+    except asyncio.CancelledError:
+        if terminated:
+            sys.exit(exits.TERMINATED)
+        raise KeyboardInterrupt from None
+
+
+def environment(pairs: Sequence[str]) -> dict[str, str]:
+    """What --env says. Raises UsageError for a name that isn't set here."""
+    env: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            if key not in os.environ:
+                raise UsageError(f"--env {key}: there is no such variable here; write --env {key}=VALUE")
+            value = os.environ[key]
+        env[key] = value
+    return env
+
+
+def read_stdin(wanted: str | None) -> bytes:
+    """The task's stdin: what --stdin names, else what is piped or redirected to us, else nothing."""
+    if wanted is None:
+        return _read(sys.stdin.buffer, "stdin") if _is_piped() else b""
+    if wanted == "-":
+        return _read(sys.stdin.buffer, "stdin")
+    return read_file(Path(wanted))
+
+
+def read_file(path: Path) -> bytes:
+    """A file that becomes some task's stdin. Raises UsageError."""
+    try:
+        with path.open("rb") as file:
+            return _read(file, repr(str(path)))
+    except OSError as error:
+        raise UsageError(f"can't read {str(path)!r}: {error.strerror or error}") from None
+
+
+def _read(file: IO[bytes], name: str) -> bytes:
+    content = file.read(MAX_STDIN + 1)
+    if len(content) > MAX_STDIN:
+        raise UsageError(f"{name} has more than {MAX_STDIN} bytes: put large input into a rootfs")
+    return content
+
+
+def _is_piped() -> bool:
+    """Whether our stdin is a pipe, a file or a socket: something that was meant for us."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)

@@ -1,0 +1,123 @@
+"""Results for people and for programs: streams, JSON, traces. Imports the data and the exit codes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from .. import exits
+from ..result import Result
+
+
+def document(result: Result, *, artifacts: bool = True) -> dict[str, Any]:
+    """A Result in JSON's types. A stream that isn't UTF-8 is in "stdout_base64" instead of "stdout"."""
+    fields: dict[str, Any] = {
+        "index": result.index,
+        "label": result.label,
+        "ok": result.ok,
+        "status": result.status,
+        **_stream("stdout", result.stdout),
+        **_stream("stderr", result.stderr),
+        "error": result.error,
+        "code": result.code,
+        "provider": result.provider,
+        "task": result.task,
+        "attempt": result.attempt,
+        "seconds": round(result.seconds, 6),
+    }
+    if artifacts and result.artifacts is not None:
+        fields["artifacts_base64"] = base64.b64encode(result.artifacts).decode()
+    if result.trace:
+        fields["trace"] = [{"unixnano": e.unixnano, "event": e.event, "details": e.details} for e in result.trace]
+    return fields
+
+
+def _stream(name: str, content: bytes) -> dict[str, str]:
+    try:
+        return {name: content.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": base64.b64encode(content).decode()}
+
+
+def as_json(result: Result, *, artifacts: bool = True) -> str:
+    """One line."""
+    return json.dumps(document(result, artifacts=artifacts), ensure_ascii=False)
+
+
+def finish(result: Result, output: str, *, as_json: bool = False) -> int:
+    """Hand on all that one task gave: artifacts to the folder `output`, streams to ours; gives the exit code."""
+    if result.artifacts and not as_json:
+        result.extract(output)
+    if as_json:
+        print(json.dumps(document(result), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    else:
+        write_streams(result)
+    if result.error:
+        at = f" (at {result.provider})" if result.provider else ""
+        exits.say(f"the task failed: {result.error}{at}")
+    for line in trace_lines(result):
+        print(line, file=sys.stderr)
+    return exits.of_result(result)
+
+
+def write_streams(result: Result) -> None:
+    """The task's stdout and stderr, byte for byte."""
+    for stream, content in ((sys.stdout, result.stdout), (sys.stderr, result.stderr)):
+        stream.flush()
+        stream.buffer.write(content)
+        stream.buffer.flush()
+
+
+def trace_lines(result: Result) -> list[str]:
+    """What happened when: milliseconds since the start, and since the event before."""
+    if not result.trace:
+        return []
+    start = before = result.trace[0].unixnano
+    lines = [f"trace of task {exits.clean(result.task)} at {exits.clean(result.provider)}, in ms:"]
+    for event in result.trace:
+        at, step = (event.unixnano - start) / 1e6, (event.unixnano - before) / 1e6
+        before = event.unixnano
+        lines.append(f"{at:10.3f} {step:+10.3f}  {event.event} {exits.clean(event.details)}".rstrip())
+    return lines
+
+
+def block(result: Result, total: int | None, *, color: bool) -> str:
+    """One task of a job for people: a line that says whose and how, then its output, indented."""
+    number = f"[{result.index + 1:>{len(str(total))}}/{total}]" if total else f"[{result.index + 1}]"
+    end = f"exit {result.status}" if result.status is not None and not result.error else "failed"
+    who = result.provider or "nobody"
+    head = f"{number} {result.label} · {who} · {end} · {seconds(result.seconds)}"
+    lines = [_paint(exits.clean(head), "32" if result.ok else "31") if color else exits.clean(head)]
+    if result.error:
+        lines.append(f"  {exits.clean(result.error)}")
+    for content in (result.stdout, result.stderr):
+        text = content.decode("utf-8", "replace")
+        lines += [f"  {exits.clean(line)}" for line in text.splitlines()]
+    return "\n".join(lines)
+
+
+def _paint(text: str, code: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m"
+
+
+def store(result: Result, folder: Path) -> None:
+    """Keep all that one task of a job gave in a folder of its own. Raises ArchiveError, OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "stdout").write_bytes(result.stdout)
+    (folder / "stderr").write_bytes(result.stderr)
+    (folder / "result.json").write_text(
+        json.dumps(document(result, artifacts=False), ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+    )
+    result.extract(folder / "artifacts")
+
+
+def seconds(amount: float) -> str:
+    """A duration for people: "3 ms", "1.25 s", "4 min", "2 h"."""
+    if amount < 1:
+        return f"{amount * 1000:.3g} ms"
+    if amount < 100:
+        return f"{amount:.3g} s"
+    return f"{amount / 60:.0f} min" if amount < 6000 else f"{amount / 3600:.0f} h"

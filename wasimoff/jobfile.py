@@ -1,0 +1,146 @@
+"""Tasks out of JSON: job files, and the prototype's task files ("@type"). Imports the task and the wire.
+
+A job file is protojson of `Task.Wasip1.JobRequest`; where a File stands a plain string may stand too (a ref, an alias or a
+path, relative to the job file), and "stdinFile" names a file that is read when its task's turn comes.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import messages
+from .errors import UsageError
+from .source import locate
+from .task import AnyTask, Source, Task
+
+MAX_BYTES = 256 * 2**20
+WASIP1, PYODIDE, JOB = "Task.Wasip1.Request", "Task.Pyodide.Request", "Task.Wasip1.JobRequest"
+FIELDS = {
+    JOB: {"info", "qos", "parent", "tasks"},
+    WASIP1: {"info", "qos", "params"},
+    PYODIDE: {"info", "qos", "params"},
+}
+PARAMS = {"binary", "args", "envs", "stdin", "stdinFile", "rootfs", "artifacts"}
+PYTHON_PARAMS = {"packages", "script", "pickle", "envs", "stdin", "rootfs", "artifacts"}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """How many tasks, and the tasks: made one after the other, their stdin files read then."""
+
+    total: int
+    tasks: Iterator[AnyTask]
+
+
+def load(path: Path, read: Callable[[Path], bytes]) -> Job:
+    """The job in a file; `read` reads stdin files. Raises UsageError that names what is wrong and where."""
+    document = _object(path)
+    _known(document, FIELDS[JOB] | {"@type"}, str(path))
+    if not isinstance(document.get("tasks"), list) or not document["tasks"]:
+        raise UsageError(f'{str(path)!r} has no tasks: a job is {{"parent": {{…}}, "tasks": [{{…}}, …]}}')
+    return _job(document, path.parent, read, str(path))
+
+
+def load_any(path: Path, read: Callable[[Path], bytes]) -> Job:
+    """A file of the prototype's `-task`: a request of any kind, named by its "@type"."""
+    document = _object(path)
+    name = str(document.get("@type", "")).rpartition("/")[2].removeprefix("wasimoff.v1.")
+    if name not in FIELDS:
+        raise UsageError(f'{str(path)!r} has "@type" {document.get("@type")!r}: expected one of {", ".join(FIELDS)}')
+    _known(document, FIELDS[name] | {"@type"}, str(path))
+    if name == JOB:
+        return _job(document, path.parent, read, str(path))
+    if name == WASIP1:
+        single = {"qos": document.get("qos") or {}, "tasks": [document.get("params") or {}]}
+        return _job(single, path.parent, read, str(path))
+    body = {key: value for key, value in document.items() if key != "@type"}
+    _known(_mapping(body.get("params") or {}, "params"), PYTHON_PARAMS, "params")
+    _files_to_refs(body.get("params") or {})
+    return Job(1, iter([messages.python_task(json.dumps(body))]))
+
+
+def _job(document: dict[str, Any], base: Path, read: Callable[[Path], bytes], name: str) -> Job:
+    parent = _mapping(document.get("parent") or {}, "parent")
+    entries = [_mapping(task, f"task {n}") for n, task in enumerate(document["tasks"], 1)]
+    inputs: list[str | None] = []
+    for n, params in enumerate([parent, *entries]):
+        where = f"task {n}" if n else "parent"
+        _known(params, PARAMS, where)
+        stdin_file = params.pop("stdinFile", None)
+        if stdin_file is not None and not isinstance(stdin_file, str):
+            raise UsageError(f"{where}: stdinFile is {stdin_file!r}, it must be a path")
+        inputs.append(stdin_file)
+        _files_to_refs(params)
+    body = {key: document[key] for key in ("qos", "parent", "tasks") if document.get(key)}
+    wanted = messages.job(json.dumps(body), name)
+
+    def tasks() -> Iterator[AnyTask]:
+        for n, params in enumerate(wanted, 1):
+            stdin_file = inputs[n] or ("" if "stdin" in entries[n - 1] else inputs[0])
+            yield _task(params, base, stdin_file, read, n)
+
+    return Job(len(entries), tasks())
+
+
+def _task(params: messages.Wanted, base: Path, stdin_file: str | None, read: Callable[[Path], bytes], n: int) -> Task:
+    if not params.binary:
+        raise UsageError(f"task {n} has no binary, and the parent has none")
+    argv = params.args
+    return Task(
+        _local(params.binary, base),
+        argv[1:],
+        program=argv[0] if argv else None,
+        env=params.env,
+        stdin=read(base / stdin_file) if stdin_file else params.stdin,
+        rootfs=_local(params.rootfs, base) if params.rootfs else None,
+        artifacts=params.artifacts,
+        priority=params.priority,
+        immediate=params.immediate,
+        deadline=params.deadline,
+        label=(stdin_file or shlex.join(argv) or str(params.binary)[:60])[:100],
+    )
+
+
+def _local(source: str | bytes, base: Path) -> Source:
+    """Paths in a job file are meant from where it is."""
+    if isinstance(source, bytes) or source.startswith("sha256:"):
+        return source
+    path = base / source
+    return path if path.exists() else str(locate(source))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UsageError(f"{str(path)!r} has more than {MAX_BYTES} bytes")
+        document = json.loads(content)
+    except OSError as error:
+        raise UsageError(f"can't read {str(path)!r}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{str(path)!r} is not JSON: {error}") from None
+    return _mapping(document, str(path))
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where} is not a JSON object but {json.dumps(value)[:60]}")
+    return value
+
+
+def _known(value: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in value:
+        if key not in known:
+            raise UsageError(f"{where}: there is no field {key!r}; known are {', '.join(sorted(known - {'@type'}))}")
+
+
+def _files_to_refs(params: dict[str, Any]) -> None:
+    for name in ("binary", "rootfs"):
+        if isinstance(params.get(name), str):
+            params[name] = {"ref": params[name]}
