@@ -13,9 +13,8 @@ export function wasimoffCommand(task) {
   for (const env of task.envs) options.push(`--env ${quote(env)}`);
   if (task.rootfs) options.push(`--rootfs ${quote(task.rootfs)}`);
   for (const path of task.artifacts) options.push(`--artifact ${quote(path)}`);
-  if (task.stdin) options.push('--stdin');
   const program = [task.binary, ...task.args].map(quote).join(' ');
-  return `${piped(task)}${['wasimoff run', ...options, `${program}`].join(CONTINUED)}`;
+  return `${piped(task)}${['wasimoff run', ...options, program].join(CONTINUED)}`;
 }
 
 /** As the CGI-like route has it, or as JSON when a header could not say it. @param {Task} task */

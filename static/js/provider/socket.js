@@ -27,7 +27,13 @@ export class Socket {
 
   open() {
     this.#drop();
-    const socket = (this.#socket = new WebSocket(this.url, [this.protocol]));
+    let socket;
+    try {
+      socket = this.#socket = new WebSocket(this.url, [this.protocol]);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return queueMicrotask(() => this.#lost(reason)); // a page over https may not use ws:
+    }
     let up = false;
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
@@ -84,6 +90,7 @@ function fitting(reason) {
 /** @param {CloseEvent} event @param {boolean} up @param {string} url */
 function reasonOf(event, up, url) {
   if (event.reason) return event.reason;
+  if (!up && new URL(url).host !== location.host) return `no broker answers at ${url}, or this server allows no connection to it (WASIMOFF_ALLOWED_ORIGINS)`;
   if (!up) return `no broker answers at ${url}`;
   return event.code === 1006 ? 'the connection to the broker broke' : `the broker closed the connection (code ${event.code})`;
 }

@@ -34,22 +34,22 @@ export class Blobs {
   }
 
   /**
-   * The blob as a module, compiled while it arrives.
+   * The blob, checked, and its module, compiled while it arrived.
    * @param {string} ref
-   * @returns {Promise<{module: WebAssembly.Module, size: number}>}
-   * @throws {Fault | Broken} as `get`, or WebAssembly.CompileError
+   * @returns {Promise<{bytes: Uint8Array<ArrayBuffer>, compiling: Promise<WebAssembly.Module>}>}
+   * @throws {Fault | Broken} as `get`; `compiling` gives WebAssembly.CompileError
    */
   async compile(ref) {
     const pushed = this.#pushed.get(ref);
-    if (pushed) return { module: await WebAssembly.compile(pushed), size: pushed.length };
+    if (pushed) return { bytes: pushed, compiling: WebAssembly.compile(pushed) };
     const response = await this.#fetch(ref);
     const streams = typeof WebAssembly.compileStreaming === 'function' && response.headers.get('content-type') === 'application/wasm';
     const copy = streams ? response.clone() : response;
-    const compiling = streams ? WebAssembly.compileStreaming(response) : undefined;
-    compiling?.catch(() => {}); // a wrong digest is told first
+    const streamed = streams ? WebAssembly.compileStreaming(response) : undefined;
+    streamed?.catch(() => {}); // told when it is awaited; a wrong digest is told first
     const bytes = await body(copy);
     await check(ref, bytes);
-    return { module: await (compiling ?? WebAssembly.compile(bytes)), size: bytes.length };
+    return { bytes, compiling: streamed ?? WebAssembly.compile(bytes) };
   }
 
   /** @param {string} ref */

@@ -30,7 +30,7 @@ const KINDS = /** @type {[RegExp, string][]} */ ([
   [/memory access out of bounds|index out of bounds|out of bounds memory/i, 'out of bounds memory access'],
   [/table index|table access|out of bounds table|out of bounds call_indirect|undefined element/i, 'undefined element: out of bounds table access'],
   [/signature mismatch|function signature/i, 'indirect call type mismatch'],
-  [/null function|uninitialized element|call_indirect to a null|indirect call to null/i, 'uninitialized element'],
+  [/null function|uninitialized element|call_indirect to a null|indirect call to null/i, 'indirect call to null'],
   [/(divide|division|remainder) by zero/i, 'integer divide by zero'],
   [/(divide|division) result unrepresentable|integer overflow|signed integer overflow/i, 'integer overflow'],
   [/unrepresentable in integer|invalid conversion|truncat/i, 'invalid conversion to integer'],
@@ -40,15 +40,37 @@ const KINDS = /** @type {[RegExp, string][]} */ ([
 ]);
 
 /**
- * What made a program stop, in the words that native providers use too.
+ * What made a program stop, in the words that native providers use too; and in which function, if the module names it.
  * @param {unknown} thrown
  * @returns {string}
  */
 export function trapText(thrown) {
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  if (thrown instanceof RangeError && /DataView|offset is out of bounds|Invalid typed array|source array is too long/i.test(message)) {
+  if (!(thrown instanceof Error)) return isException(thrown) ? 'uncaught exception' : String(thrown);
+  const name = functionName(thrown.stack ?? '');
+  return name ? `${kind(thrown)}: in ${name}` : kind(thrown);
+}
+
+/** @param {Error} error */
+function kind(error) {
+  const { message } = error;
+  if (error instanceof RangeError && /DataView|offset is out of bounds|Invalid typed array|source array is too long/i.test(message)) {
     return 'out of bounds memory access: a pointer given to WASI is outside of the memory';
   }
-  const kind = KINDS.find(([pattern]) => pattern.test(message));
-  return kind ? kind[1] : message;
+  return KINDS.find(([pattern]) => pattern.test(message))?.[1] ?? message;
+}
+
+/** @param {unknown} thrown */
+function isException(thrown) {
+  const { Exception } = /** @type {{Exception?: Function}} */ (WebAssembly);
+  return Exception !== undefined && thrown instanceof Exception;
+}
+
+/**
+ * The innermost function of the program, out of a stack as V8 or SpiderMonkey print it; "" when it has no name.
+ * @param {string} stack
+ */
+function functionName(stack) {
+  const frame = stack.split('\n').find((line) => /wasm-function\[\d+\]/.test(line)) ?? '';
+  const match = /^\s*at (\S.*) \(wasm:/.exec(frame) ?? /^(?!wasm-function)([^@]+)@/.exec(frame);
+  return match ? match[1].slice(0, 200) : '';
 }

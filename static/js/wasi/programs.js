@@ -25,34 +25,43 @@ export class Programs {
    * @param {FileField} binary
    * @param {Uint8Array<ArrayBuffer>} body of the message that names it
    * @returns {Promise<WebAssembly.Module>}
-   * @throws {Fault} when it is no module that we can start  @throws {Broken} when it can't be had now
+   * @throws {Fault} when it is no module that we can start; Broken when it can't be had now
    */
   async load(binary, body) {
-    const { module, size } = await this.#compile(binary, body).catch((error) => {
-      throw error instanceof WebAssembly.CompileError ? new Fault(`not a WebAssembly module that this browser can run: ${reason(error)}`) : error;
+    const { bytes, compiling } = await this.#compile(binary, body);
+    const module = await compiling.catch((error) => {
+      throw error instanceof WebAssembly.CompileError ? new Fault(notRunnable(bytes, error)) : error;
     });
     check(module, this.offered);
-    if ('ref' in binary) this.#kept.set(binary.ref, module, size);
+    if ('ref' in binary) this.#kept.set(binary.ref, module, bytes.length);
     return module;
   }
 
   /** @param {FileField} binary @param {Uint8Array<ArrayBuffer>} body */
   async #compile(binary, body) {
     if ('ref' in binary) return this.blobs.compile(binary.ref);
-    const [offset, size] = binary.blob;
-    return { module: await WebAssembly.compile(body.subarray(offset, offset + size)), size };
+    const bytes = body.subarray(binary.blob[0], binary.blob[0] + binary.blob[1]);
+    return { bytes, compiling: WebAssembly.compile(bytes) };
   }
 }
 
-/** @param {Error} error @returns {string} V8's text without the name of our call */
-function reason(error) {
-  return error.message.replace(/^WebAssembly\.\w+\(\): /, '');
+/** @param {Uint8Array} bytes @param {Error} error */
+function notRunnable(bytes, error) {
+  const begins = String.fromCharCode(...bytes.subarray(0, 8));
+  if (!begins.startsWith('\0asm')) return 'not a WebAssembly module: it does not begin with \\0asm';
+  if (begins === '\0asm\x0d\0\x01\0') return 'this is a WebAssembly component; only core modules for WASI preview 1 are taken';
+  return `not a WebAssembly module that this browser can run: ${error.message.replace(/^WebAssembly\.\w+\(\): /, '')}`;
 }
+
+const NAMED = 20;
 
 /** @param {WebAssembly.Module} module @param {Record<string, unknown>} offered */
 function check(module, offered) {
-  const missing = WebAssembly.Module.imports(module).filter((it) => it.module !== 'wasi_snapshot_preview1' || it.kind !== 'function' || !Object.hasOwn(offered, it.name));
-  if (missing.length) throw new Fault(`unknown import: ${missing.map((it) => `${it.module}.${it.name} (${it.kind})`).join(', ')}`);
   const start = WebAssembly.Module.exports(module).find((it) => it.name === '_start');
   if (start?.kind !== 'function') throw new Fault('no _start function: the module is not a WASI command');
+  const missing = WebAssembly.Module.imports(module)
+    .filter((it) => it.module !== 'wasi_snapshot_preview1' || it.kind !== 'function' || !Object.hasOwn(offered, it.name))
+    .map((it) => `${it.module}.${it.name} (${it.kind})`);
+  const more = missing.length > NAMED ? ` and ${missing.length - NAMED} more` : '';
+  if (missing.length) throw new Fault(`unknown import: ${missing.slice(0, NAMED).join(', ')}${more}`);
 }

@@ -5,6 +5,7 @@ import { Root } from './files.js';
 import { Exit, host } from './host.js';
 import { Input, Output } from './streams.js';
 
+const STDERR_TAIL = 2000; // bytes of stderr that are told with a trap
 
 /**
  * @typedef {object} End
@@ -37,8 +38,15 @@ export function execute(module, run, stdin, rootfs, limits) {
     for (const path of missing) stderr.append(new TextEncoder().encode(`wasimoff: artifact not found: ${path}\n`));
     return { status, stdout: stdout.bytes, stderr: stderr.bytes, artifacts: zip };
   } catch (thrown) {
-    return failure(thrown);
+    return withTail(failure(thrown), thrown, stderr.bytes);
   }
+}
+
+/** What a program said last helps to see why it trapped. @param {End} end @param {unknown} thrown @param {Uint8Array} stderr */
+function withTail(end, thrown, stderr) {
+  if (end.error === undefined || thrown instanceof Fault) return end;
+  const tail = new TextDecoder().decode(stderr.subarray(-STDERR_TAIL)).trim();
+  return tail ? { error: `${end.error}\n${tail}` } : end;
 }
 
 /**
@@ -50,8 +58,10 @@ function start(module, run, fds) {
   const { shim, imports } = host(run.args, run.envs ?? [], fds);
   const instance = new WebAssembly.Instance(module, { wasi_snapshot_preview1: imports });
   shim.inst = /** @type {typeof shim.inst} */ (instance);
+  const begin = /** @type {() => void} */ (instance.exports._start);
+  if (begin.length) throw new Fault('the _start function takes or returns something: the module is not a WASI command');
   try {
-    /** @type {() => void} */ (instance.exports._start)();
+    begin();
     return 0;
   } catch (thrown) {
     if (thrown instanceof Exit) return thrown.code & 0xff;
@@ -64,7 +74,7 @@ function start(module, run, fds) {
 export function failure(thrown) {
   if (thrown instanceof Broken) return { broken: thrown.message };
   if (thrown instanceof Fault) return { error: thrown.message };
-  if (thrown instanceof RangeError && /memory/i.test(thrown.message) && /alloc|memory\(\)/i.test(thrown.message)) return { broken: `out of memory: ${thrown.message}` };
+  if (thrown instanceof RangeError && /allocation failed|could not allocate|cannot allocate|out of memory/i.test(thrown.message)) return { broken: `out of memory: ${thrown.message}` };
   return { error: trapText(thrown) };
 }
 
