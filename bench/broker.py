@@ -3,7 +3,8 @@
     python bench/broker.py [--seconds 2] [--in-flight 1,4,16,64] [--extension]
 
 Each server runs in a process of its own; client and null provider share another (two cores are enough). `ws` and `http` are
-the broker's two doors; `relay bytes` forwards WebSocket messages as they are; `relay protobuf` decodes and encodes each.
+the broker's doors (`http-aiohttp`: a request that the short way does not take); `relay-bytes` forwards WebSocket messages as
+they are, `relay-protobuf` decodes and encodes each.
 CPU is the server's, user and system, per task.
 """
 
@@ -24,6 +25,7 @@ from loadgen import HttpConnection, Meter, NullProvider, SocketClient
 from pyodide_provider.wire import messages_pb2 as pb
 
 HERE = Path(__file__).resolve().parent
+BROKER_DOORS = ("ws", "http", "http-aiohttp")
 WASM = b"\0asm\x01\0\0\0"
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -42,7 +44,7 @@ def cpu_seconds(pid: int) -> float:
 def start_server(kind: str) -> tuple[subprocess.Popen[bytes], int]:
     port = free_port()
     if kind == "broker":
-        command = [sys.executable, "-m", "broker"]
+        command = os.environ.get("BROKER_COMMAND", f"{sys.executable} -m broker").split()
     else:
         command = [sys.executable, str(HERE / "relay.py"), kind, str(port)]
     env = os.environ | {"WASIMOFF_HTTP_LISTEN": f"127.0.0.1:{port}", "WASIMOFF_FILESTORAGE": ":memory:"}
@@ -70,24 +72,24 @@ async def upload(port: int) -> str:
 
 
 async def measure(door: str, port: int, pid: int, in_flight: int, seconds: float, extension: bool) -> dict[str, float]:
-    ref = await upload(port) if door in ("ws", "http") else "sha256:" + "0" * 64
+    ref = await upload(port) if door in BROKER_DOORS else "sha256:" + "0" * 64
     params = pb.Task.Wasip1.Params(binary=pb.File(ref=ref), args=["null"])
     request = pb.Task.Wasip1.Request(params=params)
     provider = NullProvider(concurrency=max(64, in_flight), extension=extension)
     await provider.connect(port)
     await asyncio.sleep(0.2)
     meter = Meter()
-    if door == "http":
+    if door.startswith("http"):
         loop = asyncio.get_running_loop()
         for _ in range(in_flight):
-            await loop.create_connection(lambda: HttpConnection(request, meter), "127.0.0.1", port)
+            await loop.create_connection(lambda: HttpConnection(request, meter, plain=door == "http"), "127.0.0.1", port)
     else:
         await SocketClient(request, in_flight, meter).connect(port)
     return await meter.measure(0.7, seconds, lambda: cpu_seconds(pid))
 
 
 def run(door: str, in_flight: int, seconds: float, extension: bool) -> dict[str, float]:
-    kind = "broker" if door in ("ws", "http") else door
+    kind = "broker" if door in BROKER_DOORS else door
     process, port = start_server(kind)
     try:
         return uvloop.run(measure(door, port, process.pid, in_flight, seconds, extension))
@@ -100,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--in-flight", default="1,4,16,64")
-    parser.add_argument("--doors", default="ws,http,relay-protobuf,relay-bytes")
+    parser.add_argument("--doors", default="ws,http,http-aiohttp,relay-protobuf,relay-bytes")
     parser.add_argument("--extension", action="store_true", help="let the provider be one of ours, which gets batches")
     options = parser.parse_args()
     doors = options.doors.split(",")

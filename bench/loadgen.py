@@ -213,11 +213,12 @@ class SocketClient:
 class HttpConnection(asyncio.Protocol):
     """One keep-alive connection with one request in flight."""
 
-    def __init__(self, request: pb.Task.Wasip1.Request, meter: Meter) -> None:
+    def __init__(self, request: pb.Task.Wasip1.Request, meter: Meter, *, plain: bool) -> None:
+        extra = b"" if plain else b"X-Other: 1\r\n"
         body = request.SerializeToString()
         self._bytes = (
             b"POST /api/client/wasimoff.v1.Tasks/RunWasip1 HTTP/1.1\r\nHost: localhost\r\nConnect-Protocol-Version: 1\r\n"
-            b"Content-Type: application/proto\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            b"Content-Type: application/proto\r\n%bContent-Length: %d\r\n\r\n%b" % (extra, len(body), body)
         )
         self._meter = meter
 

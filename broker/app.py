@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import ssl
 from importlib.metadata import version
 from itertools import count
 
@@ -13,7 +15,9 @@ from broker.blobs import Blobs
 from broker.core.task import Provider
 from broker.dispatcher import Dispatcher
 from broker.errors import UsageError
+from broker.front import Front
 from broker.jobs import Jobs
+from broker.outbox import Gatherer
 from broker.provider_socket import ProviderSocket
 from broker.settings import Settings
 from broker.sockets import Socket, accept, check_origin
@@ -40,29 +44,35 @@ class Broker:
         context = settings.tls()
         self.blobs = await Blobs.open(settings)
         self.dispatcher = Dispatcher(settings.policy())
+        self._gatherer = Gatherer()
         self.tasks = Tasks(self.dispatcher, self.blobs)
         self.jobs = Jobs(self.tasks, self.blobs, settings.max_job)
-        app = web.Application(client_max_size=settings.max_body, middlewares=pages.middlewares())
+        app = web.Application(client_max_size=settings.max_body, middlewares=pages.middlewares(settings))
         app.add_routes(self._routes())
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=2.0)
         await self._runner.setup()
         host, port = settings.http_listen
-        self._site = web.TCPSite(self._runner, host, port, ssl_context=context, backlog=1024)
         try:
-            await self._site.start()
+            self._server = await self._listen(host, port, context)
         except OSError as error:
             await self._close()
             raise UsageError(f"can't listen on {settings.http_listen}: {error.strerror or error}") from None
         host = host or "localhost"
-        port = self._runner.addresses[0][1]
+        port = self._server.sockets[0].getsockname()[1]
         self.url = f"{'https' if context else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def _listen(self, host: str | None, port: int, context: ssl.SSLContext | None) -> asyncio.Server:
+        server = self._runner.server
+        assert server is not None
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(lambda: Front(server(), self.tasks), host, port, ssl=context, backlog=1024)
 
     def _routes(self) -> list[web.RouteDef]:
         return [
             web.get("/api/provider/ws", self._serve_provider),
             web.get("/api/client/ws", self._serve_client),
             *tasks_api.routes(self.tasks, self.jobs),
-            *run_api.routes(self.tasks, self.blobs),
+            *run_api.routes(self.tasks, self.blobs, self.settings),
             *blobs_api.routes(self.blobs, self.settings),
             *status.routes(self.dispatcher, VERSION),
             *pages.routes(self.settings, VERSION),
@@ -73,7 +83,7 @@ class Broker:
         if connected >= limit or self.dispatcher.state.draining:
             why = "shutting down" if self.dispatcher.state.draining else f"{connected} connections are open, the limit"
             raise web.HTTPServiceUnavailable(text=f"{why}; try again later\n", headers={"Retry-After": "5"})
-        return await accept(request, max_message=self.settings.max_message)
+        return await accept(request, self._gatherer, max_message=self.settings.max_message)
 
     async def _serve_provider(self, request: web.Request) -> web.WebSocketResponse:
         socket = await self._accept(request, len(self.dispatcher.links), self.settings.max_providers)
@@ -98,7 +108,7 @@ class Broker:
 
     async def stop(self) -> None:
         """Stop accepting, drain, close the sockets with 1001, put the storage away."""
-        await self._site.stop()
+        self._server.close()
         await self.dispatcher.drain(self.settings.drain_seconds)
         for socket in list(self._clients):
             socket.drop(1001, "the broker is shutting down")

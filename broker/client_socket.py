@@ -14,7 +14,7 @@ from broker.errors import Refused
 from broker.jobs import Jobs
 from broker.replies import Request, address
 from broker.sockets import Socket
-from broker.tasks import Tasks
+from broker.tasks import Inline, Tasks
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 from pyodide_provider.wire.errors import PeerError
@@ -63,10 +63,10 @@ class ClientSocket:
             self._outbox.send(codec.failure(sequence, str(error)))
 
     def _run(self, sequence: int, request: Request, weight: int) -> None:
-        if self._tasks.needs_storing(request):
-            self._chore(sequence, self._store_and_run(sequence, request, weight))
-        else:
+        try:
             self._submit(sequence, request, weight)
+        except Inline:
+            self._chore(sequence, self._store_and_run(sequence, request, weight))
 
     async def _store_and_run(self, sequence: int, request: Request, weight: int) -> None:
         await self._tasks.store(request)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from aiohttp import web
 from google.protobuf.message import DecodeError, Message
 
-from broker.errors import STATUS, Refused
+from broker.errors import HTTP_STATUS, Refused
 from pyodide_provider.wire import codec
 from pyodide_provider.wire.errors import PeerError
 
@@ -80,10 +80,14 @@ def write(request: web.Request, message: Message, as_json: bool) -> web.Response
     return web.Response(body=body, headers=headers)
 
 
-def refuse(refused: Refused) -> web.Response:
-    """Connect's error: JSON whatever the request was, with the HTTP status of its code."""
-    headers = {"Content-Type": JSON}
-    if refused.retry_after:
-        headers["Retry-After"] = str(refused.retry_after)
+def encode_error(refused: Refused) -> tuple[int, int, bytes]:
+    """Connect's error: HTTP status, seconds for Retry-After (0: none) and a body, which is JSON whatever was asked."""
     body = json.dumps({"code": refused.code, "message": refused.message}).encode()
-    return web.Response(status=STATUS.get(refused.code, 500), body=body, headers=headers)
+    return HTTP_STATUS.get(refused.code, 500), refused.retry_after, body
+
+
+def refuse(refused: Refused) -> web.Response:
+    """`encode_error` as a response."""
+    status, retry_after, body = encode_error(refused)
+    headers = {"Content-Type": JSON} | ({"Retry-After": str(retry_after)} if retry_after else {})
+    return web.Response(status=status, body=body, headers=headers)

@@ -45,7 +45,6 @@ class Dispatcher:
         self.started = time.time()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = float("inf")
         self._cluster_timer: asyncio.TimerHandle | None = None
         self._throughput = self._loop.call_later(THROUGHPUT_SECONDS, self._tell_throughput)
         self._counted: dict[int, int] = {}
@@ -59,6 +58,7 @@ class Dispatcher:
             i.AskListing: self._ask_listing,
             i.SendPing: self._send_ping,
             i.Drop: self._drop,
+            i.WakeAt: self._wake_at,
             i.TellCluster: self._tell_cluster,
         }
 
@@ -66,22 +66,13 @@ class Dispatcher:
         perform = self._perform
         for instruction in self.state.handle(event, self._loop.time()):
             perform[type(instruction)](instruction)
-        due = self.state.due()
-        if due is not None and due < self._timer_at:
-            self._arm(due)
 
     def now(self) -> float:
         """The core's time: the loop's."""
         return self._loop.time()
 
-    def _arm(self, due: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = due
-        self._timer = self._loop.call_at(due, self._ring)
-
     def _ring(self) -> None:
-        self._timer, self._timer_at = None, float("inf")
+        self._timer = None
         self.handle(e.TimePassed())
 
     # Instructions
@@ -116,6 +107,11 @@ class Dispatcher:
         link = self.links.get(instruction.provider.number)
         if link is not None:
             link.drop(instruction.code, instruction.reason)
+
+    def _wake_at(self, instruction: i.WakeAt) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(instruction.when, self._ring)
 
     def _send(self, provider: Provider, envelope: bytes) -> None:
         link = self.links.get(provider.number)

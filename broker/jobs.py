@@ -83,8 +83,8 @@ class _Job:
     async def _store_inline(self) -> None:
         """Inline files once, the parent's for all."""
         for params in (self._parent, *self._request.tasks):
-            carrier = pb.Task.Wasip1.Request(params=params)
-            if self._tasks.needs_storing(carrier):
+            if params.binary.HasField("blob") or params.rootfs.HasField("blob"):
+                carrier = pb.Task.Wasip1.Request(params=params)
                 await self._tasks.store(carrier)
                 params.CopyFrom(carrier.params)
 

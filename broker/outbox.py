@@ -1,4 +1,4 @@
-"""What waits to be written to one WebSocket: gathered, and written once per turn of the event loop. Knows frames, no messages.
+"""What waits to be written to WebSockets: gathered, and written when the reader that made it goes to sleep. Knows frames only.
 
 Frames go straight to the transport: whole ones only, so that aiohttp's own (pong, close) never cut into them. Writing a
 burst at once instead of frame by frame takes half of the broker's time per task away (`bench/broker.py`).
@@ -15,16 +15,43 @@ BATCH_BYTES = 1 << 20
 BATCH_ENVELOPES = 256
 
 
-class Outbox:
-    """Call `send` with encoded envelopes; `overflow` is called once when the peer does not read what it is sent."""
+class Gatherer:
+    """The outboxes that have something to write. While a reader works (`hold`), it promises to call `flush`; at any other
+    time what is sent is written on the event loop's next turn."""
 
-    def __init__(self, transport: asyncio.Transport, *, json: bool, limit: int) -> None:
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[Outbox] = []
+        self._promised = False
+
+    def hold(self) -> None:
+        self._promised = True
+
+    def add(self, outbox: Outbox) -> None:
+        self._waiting.append(outbox)
+        if not self._promised:
+            self._promised = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        self._promised = False
+        waiting = self._waiting
+        if waiting:
+            self._waiting = []
+            for outbox in waiting:
+                outbox.flush()
+
+
+class Outbox:
+    """Call `send` with encoded envelopes; ask `overfull` whether the peer reads what it is sent."""
+
+    def __init__(self, transport: asyncio.Transport, gatherer: Gatherer, *, json: bool, limit: int) -> None:
         self._transport = transport
         self._json = json
         self._limit = limit
         self._pending: list[bytes] = []
         self._bytes = 0
-        self._loop = asyncio.get_running_loop()
+        self._gatherer = gatherer
         self._batches = False
         self._greet = False
         self.closed = False
@@ -36,7 +63,7 @@ class Outbox:
 
     def send(self, envelope: bytes) -> None:
         if not self._pending:
-            self._loop.call_soon(self.flush)
+            self._gatherer.add(self)
         self._pending.append(envelope)
         self._bytes += len(envelope)
 

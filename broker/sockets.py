@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
-from collections.abc import Callable
-from urllib.parse import urlsplit
+import types
+from collections.abc import Callable, Generator
+from typing import Any
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from broker.outbox import Outbox
+from broker.origins import is_own
+from broker.outbox import Gatherer, Outbox
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 from pyodide_provider.wire.errors import PeerError
@@ -23,21 +26,28 @@ CLOSE_SECONDS = 5.0
 class Socket:
     """One accepted WebSocket. `pump` reads until the end; `drop` closes from our side, with a code and a reason."""
 
-    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport, unread_limit: int) -> None:
+    def __init__(
+        self, ws: web.WebSocketResponse, transport: asyncio.Transport, gatherer: Gatherer, unread_limit: int
+    ) -> None:
         self.ws = ws
+        self._gatherer = gatherer
         self.json = ws.ws_protocol == codec.PROVIDER_JSON
-        self.outbox = Outbox(transport, json=self.json, limit=unread_limit)
+        self.outbox = Outbox(transport, gatherer, json=self.json, limit=unread_limit)
         self.closed_because = ""
         self._transport = transport
         self._closing: asyncio.Task[bool] | None = None
+        self._ack_due = False
+        self._raw = _own_descriptor(transport)
 
     async def pump(self, receive: Callable[[pb.Envelope], None]) -> str:
         """Give every envelope to `receive`, in order, until the socket ends; the reason comes back, in words."""
         ws = self.ws
         wanted = WSMsgType.TEXT if self.json else WSMsgType.BINARY
+        hold = self._gatherer.hold
         try:
             while True:
-                message = await ws.receive()
+                message = await self._next()
+                hold()
                 if message.type is wanted:
                     envelopes = codec.decode_json(message.data) if self.json else codec.decode(message.data)
                     for envelope in envelopes:
@@ -51,6 +61,32 @@ class Socket:
         except PeerError as error:
             self.drop(WSCloseCode.INTERNAL_ERROR, str(error))
             return self.closed_because
+        finally:
+            self._sleep()
+
+    @types.coroutine
+    def _next(self) -> Generator[Any, Any, WSMessage]:
+        """`ws.receive()`, which writes what this reader made just before it has to wait: once per burst of messages."""
+        receiving = self.ws.receive().__await__()
+        try:
+            future = next(receiving)
+        except StopIteration as received:
+            message: WSMessage = received.value
+            return message
+        self._sleep()
+        try:
+            yield future
+        except BaseException as error:
+            receiving.throw(error)
+            raise
+        message = yield from receiving
+        return message
+
+    def _sleep(self) -> None:
+        self._gatherer.flush()
+        if self._ack_due and self._raw is not None:
+            self._ack_due = False
+            self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def drop(self, code: int, reason: str) -> None:
         """Close soon: what is pending is written first. A peer that doesn't answer the close is cut off."""
@@ -72,14 +108,26 @@ class Socket:
         """After `pump`: wait for our own close, if there is one."""
         self.outbox.flush()
         self.outbox.closed = True
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
         if self._closing is not None:
             await self._closing
 
     def acknowledge_quickly(self) -> None:
-        """Send TCP acks at once: a peer with Nagle's algorithm on would hold its next message back for 40 ms."""
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None and hasattr(socket, "TCP_QUICKACK"):
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        """Send the TCP ack of this turn's messages at once, not with the next answer or after 40 ms.
+
+        A peer with Nagle's algorithm on (Deno) holds its next message back until the last one is acknowledged.
+        """
+        self._ack_due = True
+
+
+def _own_descriptor(transport: asyncio.Transport) -> socket.socket | None:
+    """The connection once more, to set options on: uvloop's own view of it makes a new descriptor for every call."""
+    theirs = transport.get_extra_info("socket")
+    if theirs is None or theirs.family not in (socket.AF_INET, socket.AF_INET6) or not hasattr(socket, "TCP_QUICKACK"):
+        return None
+    return socket.socket(theirs.family, theirs.type, fileno=os.dup(theirs.fileno()))
 
 
 def _why(message: object, ws: web.WebSocketResponse) -> str:
@@ -89,7 +137,7 @@ def _why(message: object, ws: web.WebSocketResponse) -> str:
     return "connection lost" if ws.close_code in (None, 1006) else f"closed with {ws.close_code}"
 
 
-async def accept(request: web.Request, *, max_message: int) -> Socket | web.WebSocketResponse:
+async def accept(request: web.Request, gatherer: Gatherer, *, max_message: int) -> Socket | web.WebSocketResponse:
     """Shake hands. A peer that speaks none of our subprotocols is told which there are, and gets a closed socket."""
     ws = web.WebSocketResponse(protocols=codec.SUBPROTOCOLS, max_msg_size=max_message, compress=False, timeout=CLOSE_SECONDS)
     await ws.prepare(request)
@@ -99,13 +147,13 @@ async def accept(request: web.Request, *, max_message: int) -> Socket | web.WebS
     transport = request.transport
     if transport is None:
         return ws
-    return Socket(ws, transport, unread_limit=max_message + (16 << 20))
+    return Socket(ws, transport, gatherer, unread_limit=max_message + (16 << 20))
 
 
 def check_origin(request: web.Request, allows: Callable[[str], bool]) -> None:
     """A page of another origin may connect only when it is allowed. Raises 403."""
     origin = request.headers.get("Origin")
-    if origin is None or urlsplit(origin).netloc == request.host or allows(origin):
+    if origin is None or is_own(request, origin) or allows(origin):
         return
     text = f"origin {origin[:200]} is not allowed here; the operator can add it to WASIMOFF_ALLOWED_ORIGINS\n"
     raise web.HTTPForbidden(text=text)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 NOT_FOUND = "Ref not found in storage"
 
 
+class Inline(Exception):
+    """A request carries files inline: `Tasks.store` them, then submit it again."""
+
+
 class Tasks:
     """`submit` is synchronous and meant for the hot path; `run` waits for the answer."""
 
@@ -33,15 +37,8 @@ class Tasks:
         self._prefix = secrets.token_hex(4)
         self._numbers = count(1)
 
-    def needs_storing(self, request: Request) -> bool:
-        """Whether the request carries files inline, which `store` must put away before `submit`."""
-        params = request.params
-        if isinstance(params, pb.Task.Wasip1.Params) and params.binary.HasField("blob"):
-            return True
-        return params.rootfs.HasField("blob")
-
     async def store(self, request: Request) -> None:
-        """Put inline files into the storage and refer to them instead. Raises Refused when one can't be kept."""
+        """Put files that came inline into the storage, and refer to them instead. Raises Refused when one can't be kept."""
         params = request.params
         files = [params.binary, params.rootfs] if isinstance(params, pb.Task.Wasip1.Params) else [params.rootfs]
         for file in files:
@@ -54,16 +51,16 @@ class Tasks:
     def submit(self, request: Request, requester: str, weight: int, reply: Reply, deadline: float | None = None) -> Task:
         """Check a request and hand it to the core; `reply` is resolved once, maybe before this returns.
 
-        `weight` is its size in bytes, `deadline` one of the transport's own, in the loop's time. Raises Refused, and then
-        `reply` is not called.
+        `weight` is its size in bytes, `deadline` one of the transport's own, in the loop's time. Raises Refused, or Inline
+        when files must be stored first; `reply` is not called then.
         """
-        info = request.info
-        task_id = f"{self._prefix}-{next(self._numbers)}"
         if type(request) is pb.Task.Wasip1.Request:
             kind, module = "wasip1", self._check_wasip1(request)
         else:
             kind, module = "pyodide", ""
             self._check_pyodide(request)
+        info = request.info
+        task_id = f"{self._prefix}-{next(self._numbers)}"
         info.id = task_id
         if not info.requester:
             info.requester = requester
@@ -99,9 +96,11 @@ class Tasks:
             self._resolve(request.params.rootfs, "rootfs")
 
     def _resolve(self, file: pb.File, what: str) -> str:
-        if file.HasField("blob"):
-            raise Refused("invalid_argument", f"{what} has both ref and blob: give exactly one")
         name = file.ref
+        if file.HasField("blob"):
+            if not name:
+                raise Inline
+            raise Refused("invalid_argument", f"{what} has both ref and blob: give exactly one")
         if not name:
             raise Refused("invalid_argument", f"{what} has neither ref nor blob: give exactly one")
         ref = self._blobs.resolve(name)
@@ -123,11 +122,12 @@ class Tasks:
 
     async def run(self, request: Request, requester: str, weight: int, deadline: float | None = None) -> Response:
         """Submit and wait. Raises Refused when there is no answer; cancelling the wait cancels the task."""
-        if self.needs_storing(request):
+        reply = _FutureReply(self._loop, request.info.id, request.info)
+        try:
+            task = self.submit(request, requester, weight, reply, deadline)
+        except Inline:
             await self.store(request)
-        client_id = request.info.id
-        reply = _FutureReply(self._loop, client_id, request.info)
-        task = self.submit(request, requester, weight, reply, deadline)
+            task = self.submit(request, requester, weight, reply, deadline)
         try:
             return await reply.future
         except asyncio.CancelledError:

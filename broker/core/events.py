@@ -78,7 +78,7 @@ class TaskCancelled:
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """Some time went by: `State.due` told until when nothing would happen by itself."""
+    """The time that a WakeAt asked for has come."""
 
 
 @dataclass(frozen=True, slots=True)

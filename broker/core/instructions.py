@@ -55,10 +55,17 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Tell TimePassed at this time; it takes the place of any other that was asked for."""
+
+    when: float
+
+
+@dataclass(frozen=True, slots=True)
 class TellCluster:
     """Tell everyone how many providers there are."""
 
     providers: int
 
 
-Instruction: TypeAlias = Assign | Cancel | Resolve | AskListing | SendPing | Drop | TellCluster
+Instruction: TypeAlias = Assign | Cancel | Resolve | AskListing | SendPing | Drop | WakeAt | TellCluster

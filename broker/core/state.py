@@ -42,6 +42,8 @@ class State:
         self.rests = Alarms()
         self._out: list[i.Instruction] = []
         self._next_tick = 0.0
+        self._wake_at = float("inf")
+        """The time that the shell was last asked to wake us."""
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             e.ProviderConnected: self._provider_connected,
             e.ProviderLost: self._provider_lost,
@@ -62,12 +64,11 @@ class State:
         self._out = []
         return out
 
-    def due(self) -> float | None:
-        """When TimePassed is wanted next; None: not before something else happens."""
-        times = [t for t in (self._deadlines.next(), self.rests.next()) if t is not None]
-        if self.providers:
-            times.append(self._next_tick)
-        return min(times, default=None)
+    def _wake(self, when: float) -> None:
+        """Ask for TimePassed at that time, unless an earlier one is coming already."""
+        if when < self._wake_at:
+            self._wake_at = when
+            self._out.append(i.WakeAt(when))
 
     # Tasks
 
@@ -79,6 +80,7 @@ class State:
             return self._end(task, refusal)
         if task.deadline is not None:
             self._deadlines.set(task, task.deadline)
+            self._wake(task.deadline)
         queue = self.queues.get(task.kind)
         if not queue or task.immediate:
             provider = self.roster.choose(task)
@@ -267,7 +269,9 @@ class State:
             return self._enqueue(task, queue.put_back)
         task.phase = Phase.RESTING
         self.waiting += 1
-        self.rests.set(task, now + min(5.0, 0.1 * 2**task.attempts))
+        until = now + min(5.0, 0.1 * 2**task.attempts)
+        self.rests.set(task, until)
+        self._wake(until)
 
     # Providers
 
@@ -276,6 +280,7 @@ class State:
         provider.heard = provider.pinged = now
         if not self.providers:
             self._next_tick = now + self._tick_seconds()
+            self._wake(self._next_tick)
         self.providers[provider.number] = provider
         provider.sequence = 1
         self._out.append(i.AskListing(provider, 1))
@@ -355,6 +360,9 @@ class State:
             for provider in list(self.providers.values()):
                 self._look_after(provider, now)
         self._schedule(now)
+        self._wake_at = float("inf")
+        times = (self._deadlines.next(), self.rests.next(), self._next_tick if self.providers else None)
+        self._wake(min((t for t in times if t is not None), default=float("inf")))
 
     def _look_after(self, provider: Provider, now: float) -> None:
         """Ping, cool down, and notice silence and runs without end."""

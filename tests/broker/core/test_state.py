@@ -22,10 +22,13 @@ class World:
         self.now = 100.0
         self.outcomes: dict[str, Any] = {}
         self.numbers = 0
+        self.due = float("inf")
 
     def tell(self, event: e.Event, after: float = 0.0) -> list[i.Instruction]:
         self.now += after
         out = self.state.handle(event, self.now)
+        for wake in [o for o in out if isinstance(o, i.WakeAt)]:
+            self.due = wake.when
         self.state.validate()
         for instruction in out:
             if isinstance(instruction, i.Resolve):
@@ -54,8 +57,8 @@ class World:
     def pass_time(self, seconds: float, alive: bool = True) -> list[i.Instruction]:
         out: list[i.Instruction] = []
         until = self.now + seconds
-        while (due := self.state.due()) is not None and due <= until:
-            self.now = max(self.now, due)
+        while self.due <= until:
+            self.now, self.due = max(self.now, self.due), float("inf")
             out += self.tell(e.TimePassed())
             for ping in [o for o in out if isinstance(o, i.SendPing)]:
                 if alive and ping.provider.number in self.state.providers:

@@ -21,6 +21,7 @@ class Brokerage(RuleBasedStateMachine):
         super().__init__()
         self.state = State(Policy(queue_limit=12, max_refusals=3, max_losses=3, ping_seconds=5, run_seconds=40, cancel_grace=8))
         self.now = 0.0
+        self.due = float("inf")
         self.tasks: list[Task] = []
         self.resolved: dict[str, int] = {}
         self.providers: list[Provider] = []
@@ -37,6 +38,8 @@ class Brokerage(RuleBasedStateMachine):
                 assert run.provider.number in self.state.providers, "assigned to nobody"
                 assert run.sequence not in self.out_there[run.provider.number], "a sequence used twice"
                 self.out_there[run.provider.number][run.sequence] = run.task
+            elif isinstance(instruction, i.WakeAt):
+                self.due = instruction.when
             elif isinstance(instruction, i.Drop):
                 self.out_there.pop(instruction.provider.number, None)
 
@@ -122,8 +125,8 @@ class Brokerage(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.01, 0.2, 1.0, 6.0, 20.0]), alive=st.booleans())
     def wait(self, seconds: float, alive: bool) -> None:
         until = self.now + seconds
-        while (due := self.state.due()) is not None and due <= until:
-            self.now = max(due, self.now)
+        while self.due <= until:
+            self.now, self.due = max(self.due, self.now), float("inf")
             self.tell(e.TimePassed())
             if alive:
                 for provider in list(self.state.providers.values()):

@@ -1,0 +1,184 @@
+"""The short way in for short tasks over HTTP: one protocol in front of aiohttp's, which takes everything else.
+
+aiohttp spends about 45 us on a request that is nothing but a task (request object, routing, task, future, response); that is
+more than all the rest of it costs here. So a connection whose requests have exactly the plain form below is answered from
+the bytes; the first request of any other form hands the connection to aiohttp for good (measured by `bench/broker.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from email.utils import formatdate
+from typing import cast
+
+from google.protobuf.message import DecodeError
+
+from broker.connect import PROTO, encode_error
+from broker.core.outcome import Answered, Outcome
+from broker.core.task import Task
+from broker.errors import Refused
+from broker.replies import address
+from broker.tasks import Inline, Tasks
+from broker.tasks_api import PATH
+from pyodide_provider.wire import messages_pb2 as pb
+
+START = f"POST {PATH}RunWasip1 HTTP/1.1\r\n".encode()
+MAX_BYTES = 1 << 16
+"""Of a request that goes the short way."""
+MAX_AGE = 1800.0
+"""Seconds after which a connection is closed with its next answer: below aiohttp's own keep-alive limit."""
+IGNORED = frozenset({b"host", b"user-agent", b"accept", b"accept-encoding", b"connect-accept-encoding", b"te"})
+
+HARMLESS = frozenset({(b"connect-protocol-version", b"1"), (b"connection", b"keep-alive")})
+
+
+class Front(asyncio.Protocol):
+    """`inner` is aiohttp's protocol for the same connection: it sees the connection made and lost, whoever serves it."""
+
+    def __init__(self, inner: asyncio.Protocol, tasks: Tasks) -> None:
+        self._inner = inner
+        self._tasks = tasks
+        self._handed_over = False
+        self._task: Task | None = None
+        self._waits = b""
+        self._head = b""
+        self._length = -1
+        self._requester = "local"
+        self._since = time.monotonic()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        if peer:
+            self._requester = str(peer[0])
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            self._tasks.cancel(task, "the client went away")
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def data_received(self, data: bytes) -> None:
+        if self._handed_over:
+            self._inner.data_received(data)
+        elif self._task is None:
+            self._serve(data)
+        else:
+            self._waits += data
+            if len(self._waits) > MAX_BYTES:
+                self._transport.pause_reading()
+
+    def _serve(self, data: bytes) -> None:
+        head, end, body = data.partition(b"\r\n\r\n")
+        if head != self._head:
+            self._length = plain_length(head) if end else -1
+            self._head = head
+        if len(body) != self._length or len(data) > MAX_BYTES:
+            return self._hand_over(data)
+        try:
+            request = pb.Task.Wasip1.Request.FromString(body)
+            info = request.info
+            asked = info if info.HasField("trace") or info.requester or info.reference else None
+            reply = _FrontReply(self, info.id, asked)
+            task = self._tasks.submit(request, self._requester, len(body), reply)
+        except (DecodeError, Inline):
+            return self._hand_over(data)
+        except Refused as refused:
+            return self._refuse(refused)
+        if not reply.resolved:
+            self._task = task
+
+    def _hand_over(self, data: bytes) -> None:
+        self._handed_over = True
+        self._inner.data_received(data)
+
+    def resolve(self, name: str, asked: pb.Task.Metadata | None, task: Task, outcome: Outcome) -> None:
+        """Answer, and go on with what came meanwhile."""
+        self._task = None
+        if self._transport.is_closing():
+            return
+        if isinstance(outcome, Answered):
+            body = address(outcome, name or task.id, asked).SerializeToString()
+            self._write(b"200 OK", PROTO, body)
+        else:
+            self._refuse(Refused(outcome.code, outcome.message, outcome.retry_after))
+        if self._waits:
+            waits, self._waits = self._waits, b""
+            if len(waits) > MAX_BYTES:
+                self._transport.resume_reading()
+            self.data_received(waits)
+
+    def _refuse(self, refused: Refused) -> None:
+        status, retry_after, body = encode_error(refused)
+        line = f"{status} {refused.code}"
+        if retry_after:
+            line += f"\r\nRetry-After: {retry_after}"
+        self._write(line.encode(), "application/json", body)
+
+    def _write(self, line: bytes, content_type: str, body: bytes) -> None:
+        old = time.monotonic() - self._since > MAX_AGE
+        self._transport.write(
+            b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nDate: %b\r\n%b\r\n%b"
+            % (line, content_type.encode(), len(body), _date(), b"Connection: close\r\n" if old else b"", body)
+        )
+        if old:
+            self._transport.close()
+
+
+class _FrontReply:
+    __slots__ = ("_asked", "_front", "_name", "resolved")
+
+    def __init__(self, front: Front, name: str, asked: pb.Task.Metadata | None) -> None:
+        self._front = front
+        self._name = name
+        self._asked = asked
+        self.resolved = False
+
+    def resolve(self, task: Task, outcome: Outcome) -> None:
+        self.resolved = True
+        self._front.resolve(self._name, self._asked, task, outcome)
+
+
+def plain_length(head: bytes) -> int:
+    """The Content-Length of a request head that is nothing but a task in protobuf; -1: aiohttp shall look at it.
+
+    Every header must be known here: one that changes what the body or the answer is (an encoding, a timeout, an origin,
+    a second length) is not, and neither is one that nobody thought of.
+    """
+    if not head.startswith(START):
+        return -1
+    length = -1
+    proto = False
+    for line in head[len(START) :].split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        if name == b"content-length" and length < 0 and value.isdigit() and len(value) < 8:
+            length = int(value)
+        elif name == b"content-type" and value == PROTO.encode() and not proto:
+            proto = True
+        elif name not in IGNORED and (name, value.lower()) not in HARMLESS:
+            return -1
+    return length if proto else -1
+
+
+_dated = (0, b"")
+
+
+def _date() -> bytes:
+    """Now, as HTTP writes it, made once a second."""
+    global _dated
+    now = int(time.time())
+    if _dated[0] != now:
+        _dated = (now, formatdate(now, usegmt=True).encode())
+    return _dated[1]
