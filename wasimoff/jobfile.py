@@ -1,11 +1,12 @@
 """Tasks out of JSON: job files, and the prototype's task files ("@type"). Imports the task and the wire.
 
 A job file is protojson of `Task.Wasip1.JobRequest`; where a File stands a plain string may stand too (a ref, an alias or a
-path, relative to the job file), and "stdinFile" names a file that is read when its task's turn comes.
+path, meant from the job file), and instead of base64 in "stdin" there may be "stdinText", or "stdinFile", read when needed.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ FIELDS = {
     WASIP1: {"info", "qos", "params"},
     PYODIDE: {"info", "qos", "params"},
 }
-PARAMS = {"binary", "args", "envs", "stdin", "stdinFile", "rootfs", "artifacts"}
+PARAMS = {"binary", "args", "envs", "stdin", "stdinText", "stdinFile", "rootfs", "artifacts"}
 PYTHON_PARAMS = {"packages", "script", "pickle", "envs", "stdin", "rootfs", "artifacts"}
 
 
@@ -71,10 +72,7 @@ def _job(document: dict[str, Any], base: Path, read: Callable[[Path], bytes], na
     for n, params in enumerate([parent, *entries]):
         where = f"task {n}" if n else "parent"
         _known(params, PARAMS, where)
-        stdin_file = params.pop("stdinFile", None)
-        if stdin_file is not None and not isinstance(stdin_file, str):
-            raise UsageError(f"{where}: stdinFile is {stdin_file!r}, it must be a path")
-        inputs.append(stdin_file)
+        inputs.append(_stdin_file(params, where))
         _files_to_refs(params)
     body = {key: document[key] for key in ("qos", "parent", "tasks") if document.get(key)}
     wanted = messages.job(json.dumps(body), name)
@@ -85,6 +83,23 @@ def _job(document: dict[str, Any], base: Path, read: Callable[[Path], bytes], na
             yield _task(params, base, stdin_file, read, n)
 
     return Job(len(entries), tasks())
+
+
+def _stdin_file(params: dict[str, Any], where: str) -> str | None:
+    """The path in "stdinFile"; "stdinText" becomes "stdin", and that is checked: the parser takes any text for base64."""
+    given = [name for name in ("stdin", "stdinText", "stdinFile") if name in params]
+    if len(given) > 1:
+        raise UsageError(f"{where} has both {given[0]} and {given[1]}")
+    if any(not isinstance(params[name], str) for name in given):
+        raise UsageError(f"{where}: {given[0]} is {json.dumps(params[given[0]])[:60]}, it must be a string")
+    if "stdinText" in params:
+        params["stdin"] = base64.b64encode(params.pop("stdinText").encode("utf-8", "replace")).decode()
+    elif "stdin" in params:
+        try:
+            base64.b64decode(params["stdin"].replace("-", "+").replace("_", "/"), validate=True)
+        except ValueError:
+            raise UsageError(f'{where}: stdin is not base64; for plain text there is "stdinText"') from None
+    return str(params.pop("stdinFile")) if "stdinFile" in params else None
 
 
 def _task(params: messages.Wanted, base: Path, stdin_file: str | None, read: Callable[[Path], bytes], n: int) -> Task:
@@ -108,10 +123,11 @@ def _task(params: messages.Wanted, base: Path, stdin_file: str | None, read: Cal
 
 def _local(source: str | bytes, base: Path) -> Source:
     """Paths in a job file are meant from where it is."""
-    if isinstance(source, bytes) or source.startswith("sha256:"):
+    if isinstance(source, bytes):
         return source
     path = base / source
-    return path if path.exists() else str(locate(source))
+    found = locate(path if not source.startswith("sha256:") and "\0" not in source and path.exists() else source)
+    return found
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -32,10 +32,16 @@ METHODS: dict[type[Message], tuple[str, type[Message]]] = {
 
 
 def request(task: AnyTask, id: str, binary: str = "", rootfs: str = "") -> Message:
-    """The request that asks for a task; `binary` and `rootfs` are refs or aliases that the broker knows."""
-    if isinstance(task, PythonTask):
-        return _pyodide_request(task, id, rootfs)
-    return _wasip1_request(task, id, binary, rootfs)
+    """The request that asks for a task; `binary` and `rootfs` are refs or aliases that the broker knows.
+
+    Raises UsageError for what can't be said on the wire: text that isn't Unicode, values of a wrong type.
+    """
+    try:
+        if isinstance(task, PythonTask):
+            return _pyodide_request(task, id, rootfs)
+        return _wasip1_request(task, id, binary, rootfs)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"the task can't be sent: {str(error)[:200]}") from None
 
 
 def _wasip1_request(task: Task, id: str, binary: str, rootfs: str) -> pb.Task.Wasip1.Request:

@@ -41,7 +41,7 @@ class Wishes:
     def __post_init__(self) -> None:
         for name in ("deadline", "timeout"):
             seconds = getattr(self, name)
-            if seconds is not None and not 0 < seconds < 10**9:
+            if seconds is not None and not 0 < seconds < 10**11:
                 raise UsageError(f"{name} is {seconds!r}: it is a number of seconds from now, more than 0")
         if not isinstance(self.stdin, bytes | bytearray | memoryview):
             raise UsageError(f"stdin is {type(self.stdin).__name__}, it must be bytes: use .encode() on text")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import stat
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -126,3 +127,29 @@ def _is_piped() -> bool:
     except (OSError, ValueError, AttributeError):
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+
+def write_all(stream: TextIO, content: bytes) -> None:
+    """All bytes, also where the stream is unbuffered (PYTHONUNBUFFERED) or does not block: it then takes them in parts.
+
+    When nobody reads any more, the program ends quietly (click would make exit code 1 of it).
+    """
+    rest = memoryview(content)
+    try:
+        stream.flush()
+        while rest:
+            written = stream.buffer.write(rest)
+            if written is None:
+                select.select([], [stream], [])
+            else:
+                rest = rest[written:]
+        stream.buffer.flush()
+    except BrokenPipeError:
+        exits.silence()
+        sys.exit(exits.BROKEN_PIPE)
+
+
+def put(text: str) -> None:
+    """Lines on stdout."""
+    encoding = sys.stdout.encoding or "utf-8"
+    write_all(sys.stdout, f"{text}\n".encode(encoding, "replace"))

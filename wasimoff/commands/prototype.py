@@ -13,7 +13,7 @@ import click
 from .. import exits
 from ..errors import UsageError
 from ..task import AnyTask, PythonTask, Task
-from .common import perform, read_file, read_stdin
+from .common import perform, put, read_file, read_stdin
 from .show import document, finish
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def perform_flags(flags: Flags) -> int:
 
         if len(flags.rest) > 1:
             raise UsageError(f"-upload FILE [ALIAS]: what is {flags.rest[1]!r}?")
-        print(send(ctx, flags.values["upload"], flags.rest[0] if flags.rest else None, None, http))
+        put(send(ctx, flags.values["upload"], flags.rest[0] if flags.rest else None, None, http))
         return 0
     job = _job(asked[0], flags)
     if job.total > 1:

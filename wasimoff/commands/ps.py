@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import exits, status
-from .common import broker_options, connect, perform
+from .common import broker_options, connect, perform, put
 from .show import seconds
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ async def _show(client: AsyncClient, watch: float | None, as_json: bool) -> None
         while True:
             text = _text(await client.status_document(), client.url, as_json, watch)
             clear = "\x1b[H\x1b[2J" if watch and not as_json and sys.stdout.isatty() else ""
-            sys.stdout.write(f"{clear}{text}\n")
-            sys.stdout.flush()
+            put(f"{clear}{text}")
             if not watch:
                 return
             await asyncio.sleep(watch)

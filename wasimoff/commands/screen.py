@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from .common import put
+
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
 
@@ -44,8 +46,7 @@ class Screen:
 
             self._progress.console.print(Text.from_ansi(text), soft_wrap=True)
         else:
-            sys.stdout.write(f"{text}\n")
-            sys.stdout.flush()
+            put(text)
 
     def advance(self, failed: int) -> None:
         """One more is done; `failed` of them did in all."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import exits
 from ..result import Result
+from .common import put, write_all
 
 
 def document(result: Result, *, artifacts: bool = True) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def finish(result: Result, output: str, *, as_json: bool = False) -> int:
     if result.artifacts and not as_json:
         result.extract(output)
     if as_json:
-        print(json.dumps(document(result), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+        put(json.dumps(document(result), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
     else:
         write_streams(result)
     if result.error:
@@ -65,10 +66,8 @@ def finish(result: Result, output: str, *, as_json: bool = False) -> int:
 
 def write_streams(result: Result) -> None:
     """The task's stdout and stderr, byte for byte."""
-    for stream, content in ((sys.stdout, result.stdout), (sys.stderr, result.stderr)):
-        stream.flush()
-        stream.buffer.write(content)
-        stream.buffer.flush()
+    write_all(sys.stdout, result.stdout)
+    write_all(sys.stderr, result.stderr)
 
 
 def trace_lines(result: Result) -> list[str]:

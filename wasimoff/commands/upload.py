@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import broker_options, connect, perform
+from .common import broker_options, connect, perform, put
 from .screen import Screen
 
 HELP = """Store a file at the broker; prints its ref.
@@ -28,7 +28,7 @@ Examples:
 @broker_options
 @click.pass_context
 def upload_command(ctx: click.Context, file: str, name: str | None, broker: str | None, http: bool) -> int:
-    print(send(ctx, file, name, broker, http))
+    put(send(ctx, file, name, broker, http))
     return 0
 
 
