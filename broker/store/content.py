@@ -12,7 +12,7 @@ HEAD = 4
 """Bytes that tell the media type."""
 
 _MAGIC = {b"\0asm": WASM, b"PK\x03\x04": ZIP, b"PK\x05\x06": ZIP}
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@~-]{0,127}", re.ASCII)
+_NAME = re.compile(r"(?![-.]+$|-|\s)[^/\\]{1,128}(?<!\s)")
 _REF = re.compile(r"(?:sha-?256[:_-]?)?[0-9a-f]{64}|sha-?256[:_-].*", re.IGNORECASE | re.ASCII | re.DOTALL)
 
 
@@ -29,8 +29,8 @@ def check_name(name: str) -> None:
     """Raises Refused when a blob can't be called so."""
     if _REF.fullmatch(name):
         raise Refused("invalid_argument", f"the name {name[:100]!r} looks like a digest: choose another, or give none")
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or not name.isprintable():
         text = (
-            f"the name {name[:100]!r} can't be used: give 1 to 128 letters, digits and . _ - + @ ~, a letter, digit or _ first"
+            f"the name {name[:100]!r} can't be used: give 1 to 128 printable characters without / and \\, no - or space first"
         )
         raise Refused("invalid_argument", text)
