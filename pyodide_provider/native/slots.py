@@ -1,0 +1,247 @@
+"""The slots: child processes, spoken to over socket pairs. Imports the core's data and events; runs on asyncio or uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from ..core.events import Event, RunsEnded, SlotLost, SlotReady
+from ..core.run import Failed, Outcome, Run
+from ..slot_messages import ended, read_header, runs_message, start_header
+from . import trees
+from .frames import FrameError, FrameReader, pack
+
+STDERR_TAIL = 2000
+DYING = 2.0
+"""Seconds that a worker whose socket has closed may take to end by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every worker is told."""
+
+    storage: str
+    """URL below which blobs are, without a slash at its end."""
+    cache: Path
+    scratch: Path
+    """A folder of this provider alone; each slot gets one below it."""
+    engine: str
+    output: int
+    """Bytes of stdout and stderr of a run, together."""
+    files: int
+    """Bytes of one file that a run writes, and of an unpacked rootfs."""
+
+
+class ProcessSlots:
+    """`ports.Slots` on child processes; `feed` gets what they say. To be used from within a running loop."""
+
+    def __init__(self, settings: Settings, log: Callable[[str], None] | None = None) -> None:
+        self.feed: Callable[[Event], None] = _nobody
+        self._settings = settings
+        self._log = log or (lambda line: None)
+        self._alive: dict[int, _Process] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, slot: int) -> None:
+        process = _Process(slot, self._settings, self._heard)
+        self._alive[slot] = process
+        task = asyncio.get_running_loop().create_task(self._live(process))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def stop(self, slot: int) -> None:
+        process = self._alive.pop(slot, None)
+        if process is not None:
+            process.kill()
+
+    def post(self, slot: int, runs: Sequence[Run]) -> None:
+        process = self._alive.get(slot)
+        if process is not None:
+            header, body = runs_message(runs)
+            process.write(pack(header, (body,) if body else ()))
+
+    def kill_all(self) -> None:
+        for slot in list(self._alive):
+            self.stop(slot)
+
+    async def close(self) -> None:
+        """Kill all, and wait until they are gone with their folders."""
+        self.kill_all()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _live(self, process: _Process) -> None:
+        try:
+            reason, outcome = await process.live()
+        finally:
+            await asyncio.to_thread(trees.remove, process.scratch)
+        self._log(f"worker {process.slot} ended: {reason}")
+        if self._alive.pop(process.slot, None) is not None:
+            self.feed(SlotLost(process.slot, reason, outcome))
+
+    def _heard(self, process: _Process, header: str, body: bytes) -> None:
+        if self._alive.get(process.slot) is not process:
+            return
+        report = read_header(header)
+        if "ended" in report:
+            self.feed(RunsEnded(process.slot, ended(report["ended"], body)))
+        elif "ready" in report:
+            self._log(f"worker {process.slot} is ready")
+            self.feed(SlotReady(process.slot))
+
+
+class _Process(asyncio.Protocol):
+    """One worker, from its start to its end."""
+
+    def __init__(self, slot: int, settings: Settings, heard: Callable[[_Process, str, bytes], None]) -> None:
+        self.slot = slot
+        self.scratch = str(settings.scratch / str(slot))
+        self._settings = settings
+        self._heard = heard
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: list[bytes] = []
+        self._closed = asyncio.get_running_loop().create_future()
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._killed = False
+        self._fault = ""
+
+    async def live(self) -> tuple[str, Outcome | None]:
+        """(why it ended, how the run that it died of ends)."""
+        streams = [os.memfd_create("stdout"), os.memfd_create("stderr")]
+        try:
+            tail = await self._begin(streams)
+            await self._closed
+            code = await asyncio.to_thread(self._reap)
+            return await self._reason(code, tail), self._outcome(code, streams)
+        except OSError as error:
+            return f"could not be started: {error}", None
+        finally:
+            self.kill()
+            await asyncio.to_thread(self._reap)
+            for stream in streams:
+                os.close(stream)
+
+    async def _begin(self, streams: list[int]) -> _Tail:
+        loop = asyncio.get_running_loop()
+        os.mkdir(self.scratch, 0o700)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            try:
+                popen = self._popen = _spawn([theirs.fileno(), *streams])
+            except OSError:
+                ours.close()
+                raise
+        _, tail = await loop.connect_read_pipe(_Tail, popen.stderr)
+        await loop.create_unix_connection(lambda: self, sock=ours)
+        return tail
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's.
+        transport = self._transport = cast(asyncio.Transport, transport)
+        chosen = self._settings
+        limits = {"output": chosen.output, "files": chosen.files}
+        more = {"cache": str(chosen.cache), "scratch": self.scratch, "engine": chosen.engine}
+        transport.writelines(pack(start_header(chosen.storage, limits, **more)))
+        transport.writelines(self._waiting)
+        if self._killed:
+            self.kill()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for header, body in self._reader.feed(data):
+                self._heard(self, header, body)
+        except (FrameError, ValueError, KeyError, TypeError) as error:
+            self._fault = f"it sent nonsense: {error}"
+            self.kill()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def write(self, pieces: list[bytes]) -> None:
+        if self._transport is None:
+            self._waiting += pieces
+        else:
+            self._transport.writelines(pieces)
+
+    def kill(self) -> None:
+        self._killed = True
+        if self._popen is not None and self._popen.returncode is None:
+            with suppress(ProcessLookupError):
+                self._popen.kill()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _reap(self) -> int:
+        if self._popen is None:
+            return 0
+        try:
+            return self._popen.wait(DYING)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            return self._popen.wait()
+
+    async def _reason(self, code: int, tail: _Tail) -> str:
+        if self._fault:
+            return self._fault
+        with suppress(TimeoutError):
+            await asyncio.wait_for(tail.ended, DYING)
+        last = tail.text.decode("utf-8", "replace").strip().splitlines()[-1:]
+        how = f"killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+        return ": ".join([how, *last])
+
+    def _outcome(self, code: int, streams: list[int]) -> Outcome | None:
+        """A worker that the kernel stopped at a limit tells nothing; the size of its files does."""
+        if code != -signal.SIGXFSZ:
+            return None
+        if max(os.fstat(stream).st_size for stream in streams) > self._settings.output:
+            return Failed(f"output limit exceeded: more than {self._settings.output} bytes")
+        return Failed(f"files limit exceeded: more than {self._settings.files} bytes")
+
+
+class _Tail(asyncio.Protocol):
+    """The last of what a worker says on stderr."""
+
+    def __init__(self) -> None:
+        self.text = b""
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self.text = (self.text + data)[-STDERR_TAIL:]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+def _spawn(passed: list[int]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pyodide_provider.native.worker", str(os.getpid()), *map(str, passed)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=passed,
+        start_new_session=True,
+    )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _nobody(event: Event) -> None:
+    raise AssertionError(f"{type(event).__name__} before the runtime was there")

@@ -1,0 +1,70 @@
+"""The broker's blobs, by digest, through the cache. Standard library only: a worker imports this, and starts fast."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import IO
+
+from ..errors import HostFault, TaskFault
+from .blob_cache import MAX_BLOB, BlobCache
+
+SILENCE = 30.0
+"""Seconds without a byte after which a download is given up."""
+CHUNK = 1 << 20
+
+
+class Storage:
+    """Blobs of the broker whose storage is at `url`."""
+
+    def __init__(self, url: str, cache: BlobCache) -> None:
+        self._url = url
+        self._cache = cache
+
+    def get(self, ref: str) -> bytes:
+        """A blob whose digest is right, fetched if it is not in the cache; of slots that want it at once, one fetches.
+
+        Raises TaskFault when there is no such blob or it is too large, HostFault when it can't be had now or its bytes
+        are not those of the digest.
+        """
+        kept = self._cache.get(ref)
+        if kept is None:
+            with self._cache.lock("fetch", ref):
+                kept = self._cache.get(ref)
+                if kept is None:
+                    self._fetch(ref)
+                    kept = self._cache.get(ref)
+        if kept is None:
+            raise HostFault(f"{ref} was fetched, but the cache lost it: is it too small?")
+        return kept
+
+    def _fetch(self, ref: str) -> None:
+        # Imported here: it takes as long as all else of a worker's start together, and a warm cache needs none of it.
+        from http.client import HTTPException
+        from urllib.error import HTTPError
+        from urllib.request import ProxyHandler, build_opener
+
+        url = f"{self._url}/{ref}"
+        try:
+            with build_opener(ProxyHandler({})).open(url, timeout=SILENCE) as answer, self._cache.adding(ref) as path:
+                _save(answer, ref, path)
+        except HTTPError as error:
+            if error.code == 404:
+                raise TaskFault(f"Ref not found in storage: {ref}") from None
+            raise HostFault(f"{ref} could not be fetched: {url} answered {error.code} {error.reason}") from None
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise HostFault(f"{ref} could not be fetched from {url}: {reason or type(error).__name__}") from None
+
+
+def _save(answer: IO[bytes], ref: str, path: Path) -> None:
+    digest, size = hashlib.sha256(), 0
+    with open(path, "wb") as file:
+        while chunk := answer.read(CHUNK):
+            size += len(chunk)
+            if size > MAX_BLOB:
+                raise TaskFault(f"{ref} is too large: more than {MAX_BLOB} bytes")
+            digest.update(chunk)
+            file.write(chunk)
+    if digest.hexdigest() != ref.removeprefix("sha256:"):
+        raise HostFault(f"{ref} was fetched, but its bytes are sha256:{digest.hexdigest()}")
