@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { unzipSync } from 'fflate';
 import { wasi } from '@bjorn3/browser_wasi_shim';
 import { Budget } from '../../static/js/wasi/faults.js';
 import { Root, RunFile } from '../../static/js/wasi/files.js';
@@ -101,9 +102,17 @@ test('a directory of many entries is read in linear time and completely', () => 
 test('artifacts: files, directories with all below, and what is missing', () => {
   const root = new Root(tree(), budget());
   open(root, 'out.txt', wasi.OFLAGS_CREAT).fd_write(bytes('made'));
-  const { zip, missing } = collect(root.dir, ['/out.txt', 'dir', 'nowhere', '../a']);
-  assert.ok(zip.length > 0);
+  const { zip, missing } = collect(root.dir, ['/out.txt', 'dir', 'dir/b', 'nowhere', '../a'], 1000);
+  assert.deepEqual(Object.keys(unzipSync(zip)), ['out.txt', 'dir/', 'dir/b']);
   assert.deepEqual(missing, ['nowhere', '../a']);
+});
+
+test('artifacts beyond the limit, or nested without end, are refused', () => {
+  const deep = new Map();
+  let at = deep;
+  for (let i = 0; i < 300; i++) at.set('d', (at = new Map()));
+  assert.throws(() => collect(new Root(deep, budget()).dir, ['/'], 1000), /artifacts: more than 256 directories/);
+  assert.throws(() => collect(new Root(tree(), budget()).dir, ['/'], 8), /artifacts: files limit exceeded: more than 8 bytes/);
 });
 
 test('statistics have their times where preview 1 wants them', () => {

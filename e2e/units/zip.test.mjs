@@ -53,8 +53,12 @@ for (const path of ['../x', 'a/../../x', '/etc/passwd', 'C:/x', 'a\\..\\x']) {
 }
 
 test('a file that is also a directory is refused, in either order', () => {
-  assert.throws(() => unpack(zipSync({ a: bytes('x'), 'a/b': bytes('y') }), MiB), /goes through a file/);
+  assert.throws(() => unpack(zipSync({ a: bytes('x'), 'a/b': bytes('y') }), MiB), /is a file and a directory/);
   assert.throws(() => unpack(zipSync({ 'a/b': bytes('y'), a: bytes('x') }), MiB), /is a file and a directory/);
+});
+
+test('an archive whose directories nest without end is refused', () => {
+  assert.throws(() => unpack(zipSync({ [`${'d/'.repeat(300)}x`]: bytes('x') }), MiB), /more than 256 directories/);
 });
 
 test('a changed byte is noticed', () => {

@@ -14,11 +14,11 @@ from pyodide.ffi import create_proxy, to_js
 from ..core.events import ConnectWanted, DisconnectWanted, DrainWanted, WorkersWanted
 from ..core.state import State
 from ..runtime import Runtime
+from ..slot_messages import blob_message
 from .blobs import PushedBlobs
 from .clock import BrowserClock
 from .host import F, JsHost
 from .page import PageSink
-from .slot_messages import blob_message
 from .slots import BrowserSlots
 from .websocket import BrowserTransport
 

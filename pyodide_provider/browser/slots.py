@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ..core.events import Event, RunsEnded, SlotLost, SlotReady
 from ..core.run import Run
+from ..slot_messages import ended, read_header, runs_message, start_header
 from .host import JsBytes, JsHost, Keep
-from .slot_messages import ended, read_report, runs_message, start_header
 
 
 class BrowserSlots:
@@ -57,7 +57,7 @@ class BrowserSlots:
         self._post(slot, header, js_body)
 
     def _heard(self, slot: int, header: str, js_body: JsBytes | None) -> None:
-        report = read_report(header)
+        report = read_header(header)
         if "ended" in report:
             self.feed(RunsEnded(slot, ended(report["ended"], js_body.to_bytes() if js_body is not None else b"")))
         elif "ready" in report:

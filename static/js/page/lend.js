@@ -83,8 +83,8 @@ class Lending {
   disconnect() {
     this.lock.release();
     if (this.#stage === 'crashed' || this.#stage === 'starting') this.provider.stop();
-    this.provider.send({ type: 'disconnect' });
-    this.#enter('idle');
+    if (this.provider.running) this.provider.send({ type: 'disconnect' });
+    else this.#enter('idle');
   }
 
   /** Finishes what runs, then stops: what the headless launcher asks for before it ends. */

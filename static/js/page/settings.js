@@ -42,7 +42,7 @@ export function settings(fragment) {
     autoconnect: yes(given.get('autoconnect')),
     workers: workers(given.get('workers') ?? remembered('workers')),
     verbose: yes(given.get('verbose')),
-    ...broker(given.get('transport')),
+    ...broker(given.get('transport'), given.get('name') || displayName()),
   };
 }
 
@@ -58,8 +58,11 @@ function workers(text) {
   return Number.isInteger(count) && count >= 0 ? Math.min(count, MAX_WORKERS) : Math.max(1, CORES - 1);
 }
 
-/** @param {string | null} given  the URL of a broker or of its WebSocket; else the page's own */
-function broker(given) {
+/**
+ * @param {string | null} given  the URL of a broker or of its WebSocket; else the page's own
+ * @param {string} name  what others see of us
+ */
+function broker(given, name) {
   const url = parse(given || location.origin);
   url.hash = '';
   url.protocol = { 'http:': 'ws:', 'https:': 'wss:' }[url.protocol] ?? url.protocol;
@@ -67,7 +70,7 @@ function broker(given) {
   const path = url.pathname.replace(/\/+$/, '');
   const base = path.endsWith(SOCKET_PATH) ? path.slice(0, -SOCKET_PATH.length) : path;
   url.pathname = base + SOCKET_PATH;
-  if (!url.searchParams.has('id')) url.searchParams.set('id', displayName());
+  if (!url.searchParams.has('id')) url.searchParams.set('id', name);
   const storage = new URL(url);
   storage.protocol = url.protocol === 'wss:' ? 'https:' : 'http:';
   return { transport: url.href, storage: `${storage.origin}${base}/api/storage` };

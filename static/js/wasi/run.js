@@ -33,7 +33,7 @@ export function execute(module, run, stdin, rootfs, limits) {
   try {
     const status = start(module, run, [new Input(stdin), stdout, stderr, root]);
     if (!run.artifacts?.length) return { status, stdout: stdout.bytes, stderr: stderr.bytes };
-    const { zip, missing } = collect(root.dir, run.artifacts);
+    const { zip, missing } = collect(root.dir, run.artifacts, limits.files);
     output.limit = Infinity; // what we say ourselves is not the program's
     for (const path of missing) stderr.append(new TextEncoder().encode(`wasimoff: artifact not found: ${path}\n`));
     return { status, stdout: stdout.bytes, stderr: stderr.bytes, artifacts: zip };

@@ -3,6 +3,8 @@
 /** @typedef {Map<string, Uint8Array | Tree>} Tree */
 import { Fault } from './faults.js';
 
+const MAX_DEPTH = 256;
+
 /**
  * Puts a file, or an empty directory when the path ends with a slash, into a tree.
  * @param {Tree} tree
@@ -14,12 +16,13 @@ export function plant(tree, path, bytes) {
   if (path.startsWith('/') || path.includes('\\') || path.includes('\0') || /^[a-z]:/i.test(path)) throw unsafe(path);
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) throw unsafe(path);
+  if (parts.length > MAX_DEPTH) throw new Fault(`rootfs: more than ${MAX_DEPTH} directories inside each other`);
   const name = path.endsWith('/') ? undefined : parts.pop();
   let directory = tree;
   for (const part of parts) {
     let next = directory.get(part);
     if (next === undefined) directory.set(part, (next = new Map()));
-    if (!(next instanceof Map)) throw new Fault(`rootfs: ${JSON.stringify(path)} goes through a file`);
+    if (!(next instanceof Map)) throw new Fault(`rootfs: ${JSON.stringify(path)} is a file and a directory`);
     directory = next;
   }
   if (name === undefined) return;

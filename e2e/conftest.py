@@ -1,0 +1,65 @@
+"""Fixtures: a broker process, Chromium, tabs. What a process wrote is shown when a test fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
+
+from e2e.chromium import Tab, Watch, launch
+from e2e.processes import BrokerProcess
+from wasimoff import Client
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    browser = launch(playwright)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def broker() -> Iterator[BrokerProcess]:
+    broker = BrokerProcess()
+    yield broker
+    print(broker.output)
+    broker.close()
+
+
+@pytest.fixture
+def client(broker: BrokerProcess) -> Iterator[Client]:
+    with Client(broker.url) as client:
+        yield client
+
+
+@pytest.fixture
+def context(chromium: Browser, broker: BrokerProcess) -> Iterator[BrowserContext]:
+    """One person's browser: tabs in it share storage and locks. Needs the broker, so that it is closed first."""
+    context = chromium.new_context()
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def watch(context: BrowserContext) -> Iterator[Watch]:
+    watch = Watch(context)
+    yield watch
+    watch.check()
+
+
+@pytest.fixture
+def new_tab(context: BrowserContext, watch: Watch) -> Callable[[], Tab]:
+    return lambda: Tab(context.new_page())
+
+
+@pytest.fixture
+def tab(new_tab: Callable[[], Tab]) -> Tab:
+    return new_tab()

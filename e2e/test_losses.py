@@ -1,0 +1,130 @@
+"""Tabs and workers that go away in the middle: no task is lost, none is answered twice."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from e2e.chromium import Tab
+from e2e.processes import APPS, PATIENCE, TESTING, BrokerProcess, Running, wait_for_running
+from wasimoff import Client, Task
+
+BUSY = TESTING / "busy.wasm"
+SPIN = TESTING / "spin.wasm"
+
+
+@pytest.fixture
+def native(broker: BrokerProcess) -> Iterator[Running]:
+    """A provider without a browser, up."""
+    running = Running("-m", "pyodide_provider", "--url", broker.url, "--workers", "2", "--name", "native")
+    running.wait_for("connected")
+    yield running
+    print(running.output)
+    running.close()
+
+
+@pytest.fixture
+def other_tab(chromium: Browser, broker: BrokerProcess) -> Iterator[Tab]:
+    """A tab of another person: another context has locks of its own."""
+    context = chromium.new_context()
+    yield Tab(context.new_page())
+    context.close()
+
+
+def test_a_tab_is_closed_in_mid_task(broker: BrokerProcess, client: Client, tab: Tab, other_tab: Tab) -> None:
+    tab.open(broker.url, name="first").lending()
+    future = client.submit(Task(BUSY, ["1500", "moved"]))
+    wait_for_running(client)
+    other_tab.open(broker.url, name="second").lending()
+    tab.close()
+    result = future.result(PATIENCE)
+    assert (result.text, result.provider, result.attempt) == ("done moved\n", "second", 2)
+
+
+def test_a_tab_crashes_in_mid_task_and_a_native_provider_takes_over(
+    broker: BrokerProcess, client: Client, tab: Tab, request: pytest.FixtureRequest
+) -> None:
+    tab.open(broker.url).lending()
+    future = client.submit(Task(BUSY, ["2000", "moved"]))
+    wait_for_running(client)
+    request.getfixturevalue("native")
+    tab.crash()
+    result = future.result(PATIENCE)
+    assert (result.text, result.provider, result.attempt) == ("done moved\n", "native", 2)
+
+
+def test_a_reload_in_mid_task(broker: BrokerProcess, client: Client, tab: Tab) -> None:
+    tab.open(broker.url).lending()
+    future = client.submit(Task(BUSY, ["500", "again"]))
+    wait_for_running(client)
+    tab.page.reload()
+    result = future.result(PATIENCE)
+    assert (result.text, result.attempt) == ("done again\n", 2)
+
+
+def test_tabs_come_and_go_during_a_job(
+    broker: BrokerProcess, client: Client, new_tab: Callable[[], Tab], other_tab: Tab
+) -> None:
+    other_tab.open(broker.url).lending()
+    tasks = [Task(BUSY, ["20", str(number)]) for number in range(200)]
+    results = []
+    for result in client.run_many(tasks, in_flight=16):
+        results.append(result)
+        if len(results) in (20, 120):
+            tab = new_tab().open(broker.url)
+        if len(results) in (100, 180):
+            tab.close()
+    assert sorted(result.text for result in results) == sorted(f"done {number}\n" for number in range(200))
+
+
+def test_a_cancelled_task_frees_its_worker(broker: BrokerProcess, client: Client, tab: Tab) -> None:
+    tab.open(broker.url, workers=1).lending(1)
+    future = client.submit(Task(SPIN))
+    wait_for_running(client)
+    future.cancel()
+    assert client.run(TESTING / "noop.wasm").ok
+    tab.lending(1)
+
+
+def test_a_deadline_ends_an_endless_loop(broker: BrokerProcess, client: Client, tab: Tab) -> None:
+    tab.open(broker.url, workers=1).lending(1)
+    for _ in range(3):
+        assert client.run(SPIN, deadline=1.0).code == "deadline_exceeded"
+    assert client.run(TESTING / "noop.wasm").ok
+
+
+def test_fewer_workers_while_one_is_busy(broker: BrokerProcess, client: Client, tab: Tab) -> None:
+    tab.open(broker.url, workers=2).lending(2)
+    futures = [client.submit(Task(BUSY, ["800", str(number)])) for number in range(2)]
+    wait_for_running(client, 2)
+    tab.page.get_by_role("button", name="One worker fewer").click()
+    assert sorted(future.result(PATIENCE).text for future in futures) == ["done 0\n", "done 1\n"]
+    tab.lending(1)
+
+
+def test_stopping_gives_back_what_runs(broker: BrokerProcess, client: Client, tab: Tab, other_tab: Tab) -> None:
+    tab.open(broker.url).lending()
+    future = client.submit(Task(BUSY, ["1000", "given back"]))
+    wait_for_running(client)
+    other_tab.open(broker.url, name="second").lending()
+    tab.page.get_by_role("button", name="Stop").click()
+    result = future.result(PATIENCE)
+    assert (result.text, result.provider) == ("done given back\n", "second")
+
+
+def test_the_same_bytes_in_the_tab_and_natively(broker: BrokerProcess, client: Client, tab: Tab, native: Running) -> None:
+    cities = (APPS / "travelling_salesman" / "places.csv").read_bytes()
+    tab.open(broker.url).lending()
+    tasks = [Task(APPS / "travelling_salesman" / "tsp.wasm", ["read"], stdin=cities) for _ in range(40)]
+    results = list(client.run_many(tasks, in_flight=16))
+    assert len({result.provider for result in results}) == 2, "both took part"
+    assert len({result.stdout for result in results}) == 1
+    assert results[0].ok
+    os.kill(native.process.pid, signal.SIGTERM)
+    assert native.wait() == 0
+    assert not re.search("Traceback", native.output)
