@@ -31,7 +31,7 @@ class Process:
 
     def __init__(self, name: str, arguments: list[str], env: dict[str, str]) -> None:
         self.name = name
-        self._log: IO[bytes] = tempfile.TemporaryFile()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
             env=env, cwd=ROOT, start_new_session=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import subprocess
@@ -13,7 +14,6 @@ import click
 
 from ..address import broker_url
 from ..errors import UsageError
-from .common import perform
 
 BROKER_HELP = """Start a broker: the middle between clients and providers.
 
@@ -76,8 +76,9 @@ def _browse(url: str, workers: str, name: str | None, options: tuple[str, ...]) 
     if options:
         raise click.UsageError(f"{options[0]!r} is for native providers, not for --browser")
     _need("browser", "playwright")
-    headless = importlib.import_module("wasimoff.headless")
-    return int(perform(headless.run(url, workers)))
+    from ..headless import run
+
+    return asyncio.run(run(url, workers, name=name))
 
 
 def _need(extra: str, module: str) -> None:
