@@ -32,7 +32,6 @@ def routes(blobs: Blobs, settings: Settings) -> list[web.RouteDef]:
             return response
         if request.version >= HttpVersion11:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0
         return None
 
     async def download(request: web.Request) -> web.StreamResponse:

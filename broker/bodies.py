@@ -55,7 +55,7 @@ def declared_length(request: web.BaseRequest) -> int | None:
 
 def check_length(request: web.BaseRequest, limit: int, setting: str) -> None:
     """Raises TooLarge when the headers promise more than is taken."""
-    if (request.content_length or 0) > limit:
+    if (declared_length(request) or 0) > limit:
         raise _too_large(limit, setting)
 
 

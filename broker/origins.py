@@ -50,7 +50,12 @@ def middleware(settings: Settings) -> Middleware:
         if not allowed and not reads:
             response: web.StreamResponse = explain(request, _foreign(origin))
         else:
-            response = await handler(request)
+            try:
+                response = await handler(request)
+            except web.HTTPException as raised:
+                if allowed:
+                    _open(raised, origin)
+                raise
         if not response.prepared and (allowed or anyone):
             _open(response, "*" if anyone else origin)
         return response

@@ -55,7 +55,7 @@ def find(root: Path, name: str, accepted: str | None) -> Found | None:
 
     None for what is not there, is hidden, not a plain file, or leads out of `root`, by dots or by links.
     """
-    if "\\" in name or any(part == "" or part.startswith(".") for part in name.split("/")):
+    if any(part == "" or part.startswith(".") for part in name.split("/")):
         return None
     try:
         root = root.resolve(strict=True)

@@ -247,6 +247,11 @@ async def test_other_methods_are_405_and_say_what_to_use(http: ClientSession):
 async def test_exactly_the_limit_is_taken(http: ClientSession):
     async with http.post("/api/storage/upload", data=wasm(LIMIT)) as up:
         assert up.status == 200
+    packed = gzip.compress(wasm(LIMIT, "packed"))
+    assert len(packed) > LIMIT
+    headers = {"Content-Encoding": "gzip", "Expect": "100-continue"}
+    async with http.post("/api/storage/upload", data=pieces(packed, 50_000), headers=headers) as up:
+        assert up.status == 200, "what counts is what is in the pack"
     async with http.post("/api/storage/upload", data=pieces(wasm(LIMIT + 1), 50_000)) as up:
         assert up.status == 413
 

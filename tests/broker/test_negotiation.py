@@ -44,6 +44,7 @@ def test_encoding(header: str, coding: str):
 def test_only_what_is_there_is_chosen():
     assert encoding("br, gzip;q=0.1", ["gzip"]) == "gzip"
     assert encoding("br, gzip", []) == ""
+    assert encoding("*;q=0.5, gzip;q=0.3", ["gzip"]) == "", "the plain form is liked better"
 
 
 @given(st.text(max_size=200))

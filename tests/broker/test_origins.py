@@ -32,7 +32,16 @@ async def http() -> AsyncIterator[ClientSession]:
     async def refuse(_: web.Request) -> web.Response:
         raise Refused("unavailable", "not now")
 
-    routes = [*blobs_api.routes(blobs, settings), web.post(RUN, run), web.post("/refuse", refuse), web.get("/api/status", run)]
+    async def raise_415(_: web.Request) -> web.Response:
+        raise web.HTTPUnsupportedMediaType
+
+    routes = [
+        *blobs_api.routes(blobs, settings),
+        web.post(RUN, run),
+        web.post("/refuse", refuse),
+        web.post("/raise", raise_415),
+        web.get("/api/status", run),
+    ]
     async with serving(routes, settings) as url, ClientSession(url) as session:
         yield session
     await blobs.close()
@@ -55,7 +64,7 @@ async def test_the_own_page_may_do_all(http: ClientSession):
 
 
 async def test_an_allowed_page_may_do_all_and_read_the_answers(http: ClientSession):
-    for path, status in ((UPLOAD, 200), (RUN, 200), ("/refuse", 503), ("/api/nowhere", 404)):
+    for path, status in ((UPLOAD, 200), (RUN, 200), ("/refuse", 503), ("/raise", 415), ("/api/nowhere", 404)):
         async with http.post(path, data=WASM, headers={"Origin": FRIEND}) as done:
             assert (done.status, done.headers["Access-Control-Allow-Origin"]) == (status, FRIEND)
             assert "X-Wasimoff-Status" in done.headers["Access-Control-Expose-Headers"]

@@ -182,6 +182,13 @@ async def test_standard_input_is_bounded(http: ClientSession, door: GatedDoor):
     assert [len(task.params.stdin) for task in door.taken] == [100_000]
 
 
+async def test_a_body_over_the_limit_is_refused_before_it_arrives(url: str, door: GatedDoor):
+    async with connected(url) as (reader, writer):
+        writer.write(f"POST {RUN} HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n\r\n".encode())
+        assert (await answer(reader)).status == 413
+    assert door.taken == []
+
+
 async def test_a_body_that_stops_arriving_is_given_up(url: str, door: GatedDoor, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bodies, "STALL_SECONDS", 0.2)
     async with connected(url) as (reader, writer):
