@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -198,3 +199,25 @@ def test_an_upload_larger_than_the_whole_storage_is_refused_at_start():
 )
 def test_allowed_origins(allowed: str, origin: str, verdict: bool):
     assert environment(ALLOWED_ORIGINS=allowed).allows_origin(origin) is verdict
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A certificate, its key, and its key under a pass phrase."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    cert, key, locked = (tmp_path / name for name in ("cert.pem", "key.pem", "locked.pem"))
+    made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    subprocess.run(["openssl", "req", *made, "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)
+    lock = ["-aes256", "-passout", "pass:secret"]
+    subprocess.run(["openssl", "rsa", "-in", key, "-out", locked, *lock], check=True, capture_output=True, timeout=60)
+    return cert, key, locked
+
+
+def test_a_good_certificate_is_taken_and_a_locked_key_is_told(certificate: tuple[Path, Path, Path]):
+    cert, key, locked = (str(path) for path in certificate)
+    assert environment(HTTP_CERT=cert, HTTP_KEY=key).tls() is not None
+    with pytest.raises(UsageError, match="the key is encrypted"):
+        environment(HTTP_CERT=cert, HTTP_KEY=locked).tls()
+    with pytest.raises(UsageError, match="can't be used: "):
+        environment(HTTP_CERT=key, HTTP_KEY=key).tls()
