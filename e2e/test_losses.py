@@ -37,10 +37,12 @@ def other_tab(chromium: Browser, broker: BrokerProcess) -> Iterator[Tab]:
 
 
 def test_a_tab_is_closed_in_mid_task(broker: BrokerProcess, client: Client, tab: Tab, other_tab: Tab) -> None:
+    other_tab.open(broker.url, workers=0, name="second").wait(link="connected")
     tab.open(broker.url, name="first").lending()
     future = client.submit(Task(BUSY, ["1500", "moved"]))
     wait_for_running(client)
-    other_tab.open(broker.url, name="second").lending()
+    other_tab.page.get_by_role("button", name="One worker more").click()
+    other_tab.lending(1)
     tab.close()
     result = future.result(PATIENCE)
     assert (result.text, result.provider, result.attempt) == ("done moved\n", "second", 2)
@@ -108,17 +110,19 @@ def test_fewer_workers_while_one_is_busy(broker: BrokerProcess, client: Client, 
 
 
 def test_stopping_gives_back_what_runs(broker: BrokerProcess, client: Client, tab: Tab, other_tab: Tab) -> None:
+    other_tab.open(broker.url, workers=0, name="second").wait(link="connected")
     tab.open(broker.url).lending()
-    future = client.submit(Task(BUSY, ["1000", "given back"]))
+    future = client.submit(Task(BUSY, ["1500", "given back"]))
     wait_for_running(client)
-    other_tab.open(broker.url, name="second").lending()
+    other_tab.page.get_by_role("button", name="One worker more").click()
+    other_tab.lending(1)
     tab.page.get_by_role("button", name="Stop").click()
     result = future.result(PATIENCE)
     assert (result.text, result.provider) == ("done given back\n", "second")
 
 
 def test_the_same_bytes_in_the_tab_and_natively(broker: BrokerProcess, client: Client, tab: Tab, native: Running) -> None:
-    cities = (APPS / "travelling_salesman" / "places.csv").read_bytes()
+    cities = next((APPS / "travelling_salesman" / "cities").iterdir()).read_bytes()
     tab.open(broker.url).lending()
     tasks = [Task(APPS / "travelling_salesman" / "tsp.wasm", ["read"], stdin=cities) for _ in range(40)]
     results = list(client.run_many(tasks, in_flight=16))

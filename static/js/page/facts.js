@@ -7,7 +7,6 @@ export async function showFacts(file) {
   html('program-facts').hidden = false;
   say(html('fact-name'), file.name);
   say(html('fact-size'), sizeText(file.size));
-  say(html('fact-digest'), '…');
   html('fact-imports').hidden = html('fact-exports').hidden = true;
   const module = await WebAssembly.compile(await file.arrayBuffer());
   list('fact-imports', 'Imports', WebAssembly.Module.imports(module));

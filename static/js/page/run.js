@@ -12,25 +12,40 @@ const programName = { ref: '', name: '' };
 /** @type {AbortController | null} */
 let running = null;
 
-const program = new Upload(
-  'program',
-  (file) => void inspect(file),
+const program = new Upload('program', notWasm,
   ({ file, ref }) => {
     programName.ref = ref;
     programName.name = file.name;
     say(html('fact-digest'), ref);
-    document.documentElement.dataset.program = ref;
+    void inspect(file);
     showCommands();
   },
 );
-const rootfs = new Upload('rootfs', () => {}, () => showCommands());
+const rootfs = new Upload('rootfs', notZip, () => showCommands());
+
+/** @param {File} file @returns {Promise<string>} its first four bytes, a character each */
+async function magic(file) {
+  return String.fromCharCode(...new Uint8Array(await file.slice(0, 4).arrayBuffer()));
+}
+
+/** @param {File} file */
+async function notWasm(file) {
+  html('program-facts').hidden = true;
+  return (await magic(file)) === '\0asm' ? '' : `${file.name} is not a WebAssembly module: it does not begin with \\0asm.`;
+}
+
+/** @param {File} file */
+async function notZip(file) {
+  return (await magic(file)).startsWith('PK') ? '' : `${file.name} is not a zip archive.`;
+}
 
 /** @param {File} file */
 async function inspect(file) {
   try {
     say(html('program-error'), obstacle(await showFacts(file)));
   } catch (error) {
-    say(html('program-error'), `${file.name} is not a WebAssembly module: ${String(error instanceof Error ? error.message : error).replace(/^WebAssembly\.\w+\(\): /, '')}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    say(html('program-error'), `${file.name} does not compile here: ${reason.replace(/^WebAssembly\.\w+\(\): /, '')}`);
   }
 }
 

@@ -11,11 +11,11 @@ export class Upload {
 
   /**
    * @param {string} name the beginning of the ids of its elements
-   * @param {(file: File) => void} chosen
+   * @param {(file: File) => Promise<string>} objection why a file need not be sent at all, or ""
    * @param {(uploaded: Uploaded) => void} done
    */
-  constructor(name, chosen, done) {
-    this.chosen = chosen;
+  constructor(name, objection, done) {
+    this.objection = objection;
     this.done = done;
     this.drop = html(`${name}-drop`);
     this.input = input(`${name}-file`);
@@ -24,7 +24,7 @@ export class Upload {
     this.bar = element(`${name}-progress`, HTMLProgressElement);
     this.text = html(`${name}-upload-text`);
     this.error = html(`${name}-error`);
-    this.input.onchange = () => this.#take(this.input.files);
+    this.input.onchange = () => void this.#take(this.input.files);
     button(`${name}-abort`).onclick = () => this.#abort();
     this.#listenToDrops();
   }
@@ -44,17 +44,18 @@ export class Upload {
     this.drop.addEventListener('drop', (event) => {
       event.preventDefault();
       this.drop.classList.remove('over');
-      this.#take(event.dataTransfer?.files ?? null);
+      void this.#take(event.dataTransfer?.files ?? null);
     });
   }
 
   /** @param {FileList | null} files */
-  #take(files) {
+  async #take(files) {
     const file = files?.[0];
     this.error.textContent = '';
     if (!file) return;
+    const objection = await this.objection(file).catch((error) => `${file.name} can’t be read: ${error.message}`);
+    if (objection) return this.#failed(objection);
     if (files.length > 1) this.error.textContent = 'One file at a time: only the first was taken.';
-    this.chosen(file);
     this.#send(file);
   }
 

@@ -1,0 +1,117 @@
+"""The contract of tests/contract, in the tab: each case on a slot of its own kind, and through broker and provider."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from e2e.chromium import Tab, Watch
+from e2e.processes import BrokerProcess
+from pyodide_provider.core.run import Exited, Failed, Outcome, Params, Run
+from pyodide_provider.slot_messages import ended, read_header, runs_message, start_header
+from tests.contract.cases import CASES, GROUPS, LIMITS, Case, check
+from wasimoff import Client, Task
+
+OPEN = """async (header) => {
+    const { wasi } = await (await fetch('/static/vendor/manifest.json')).json();
+    const worker = new Worker(`/static/vendor/${wasi}worker.js`);
+    const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+    const base64 = (body) => btoa(Array.from(body ?? [], (byte) => String.fromCharCode(byte)).join(''));
+    const answers = [];
+    let waiting = null;
+    const next = () => new Promise((resolve) => {
+        if (answers.length) resolve(answers.shift());
+        else waiting = resolve;
+    });
+    worker.onmessage = ({ data: [said, body] }) => {
+        const answer = [said, base64(body)];
+        if (waiting) waiting(answer);
+        else answers.push(answer);
+        waiting = null;
+    };
+    globalThis.ask = (header, body) => {
+        const sent = bytes(body);
+        worker.postMessage([header, sent], [sent.buffer]);
+        return next();
+    };
+    return globalThis.ask(header, '');
+}"""
+ASK = "([header, body]) => globalThis.ask(header, body)"
+
+
+class TabSlot:
+    """A WASI worker of a page, spoken to as the provider does."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self._page = page
+        page.goto(url)
+        said, _ = page.evaluate(OPEN, start_header(f"{url}/api/storage", LIMITS))
+        assert read_header(said)["ready"]["engine"].startswith("browser_wasi_shim ")
+
+    def run(self, params: Params) -> Outcome:
+        header, body = runs_message([Run(1, "task", 1, params)])
+        said, answer = self._page.evaluate(ASK, [header, base64.b64encode(body).decode()])
+        report = read_header(said)
+        (end,) = ended(report["ended"], base64.b64decode(answer))
+        return end.outcome
+
+
+@pytest.fixture(scope="module")
+def module_broker() -> Iterator[BrokerProcess]:
+    broker = BrokerProcess()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture(scope="module")
+def slot(chromium: Browser, module_broker: BrokerProcess) -> Iterator[TabSlot]:
+    context = chromium.new_context()
+    watch = Watch(context)
+    watch.expected.append("404 (Not Found)")
+    yield TabSlot(context.new_page(), module_broker.url)
+    context.close()
+    watch.check()
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES])
+def test_contract(slot: TabSlot, case: Case) -> None:
+    check(case, slot.run(case.params))
+
+
+THROUGH_THE_BROKER = [case for group in ("endings", "streams", "files", "artifacts", "traps") for case in GROUPS[group]]
+
+
+def test_contract_through_broker_and_provider(broker: BrokerProcess, client: Client, tab: Tab) -> None:
+    """Binaries and archives by ref here, several runs at a time."""
+    tab.open(broker.url).lending()
+    tasks = [task_of(client, case) for case in THROUGH_THE_BROKER]
+    wrong = []
+    for result in client.run_many(tasks, in_flight=8):
+        case = THROUGH_THE_BROKER[result.index]
+        outcome: Outcome = Failed(result.error)
+        if result.status is not None:
+            outcome = Exited(result.status, result.stdout, result.stderr, result.artifacts)
+        try:
+            check(case, outcome)
+        except AssertionError as error:
+            wrong.append(f"{case.name}: {error}")
+    assert not wrong, "\n".join(wrong)
+
+
+def task_of(client: Client, case: Case) -> Task:
+    more: dict[str, Any] = {}
+    if case.rootfs is not None:
+        more["rootfs"] = client.upload(case.rootfs)
+    return Task(
+        client.upload(case.binary),
+        case.args[1:],
+        program=case.args[0],
+        stdin=case.stdin,
+        env=dict(env.split("=", 1) for env in case.envs),
+        artifacts=case.artifacts,
+        **more,
+    )
