@@ -86,7 +86,9 @@ _BY_URL: dict[str, type[Message]] = {f"wasimoff/{name}": cls for name, cls in PA
 
 def _any(payload: Message) -> bytes:
     value = payload.SerializeToString()
-    return b"%b%b%b" % (_URL_FIELDS[type(payload)], varint(len(value)), value)
+    head = _URL_FIELDS[type(payload)]
+    # Any knows no presence: an empty value is not written, as the generated classes have it.
+    return b"%b%b%b" % (head, varint(len(value)), value) if value else head[:-1]
 
 
 def request(sequence: int, payload: Message) -> bytes:
