@@ -8,7 +8,7 @@ import json
 from typing import TypeVar
 
 from aiohttp import web
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from broker.errors import HTTP_STATUS, Refused
 from pyodide_provider.wire import codec
@@ -47,7 +47,7 @@ async def read(request: web.Request, cls: type[M]) -> tuple[M, bool, int]:
         raise Refused("invalid_argument", "the body can't be read: is it really encoded as its headers say?") from None
     try:
         message = codec.from_json(body, cls) if as_json else cls.FromString(body)
-    except DecodeError:
+    except codec.UNDECODABLE:
         raise Refused("invalid_argument", f"the body is not a {cls.DESCRIPTOR.full_name}") from None
     except PeerError as error:
         raise Refused("invalid_argument", str(error)) from None

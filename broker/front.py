@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import cast
-
-from google.protobuf.message import DecodeError
 
 from broker.connect import PROTO, encode_error
 from broker.core.outcome import Answered, Outcome
@@ -22,24 +21,52 @@ from broker.replies import address
 from broker.tasks import Inline, Tasks
 from broker.tasks_api import PATH
 from pyodide_provider.wire import messages_pb2 as pb
+from pyodide_provider.wire.codec import UNDECODABLE
 
 START = f"POST {PATH}RunWasip1 HTTP/1.1\r\n".encode()
 MAX_BYTES = 1 << 16
 """Of a request that goes the short way."""
-MAX_AGE = 1800.0
-"""Seconds after which a connection is closed with its next answer: below aiohttp's own keep-alive limit."""
+IDLE_SECONDS = 75.0
+"""Without a request, after which a connection is closed; the same for those that aiohttp serves."""
 IGNORED = frozenset({b"host", b"user-agent", b"accept", b"accept-encoding", b"connect-accept-encoding", b"te"})
 
 HARMLESS = frozenset({(b"connect-protocol-version", b"1"), (b"connection", b"keep-alive")})
 
 
-class Front(asyncio.Protocol):
-    """`inner` is aiohttp's protocol for the same connection: it sees the connection made and lost, whoever serves it."""
+class Door:
+    """Makes a `Front` for every connection that comes (it is a protocol factory), and closes those that idle."""
 
-    def __init__(self, inner: asyncio.Protocol, tasks: Tasks) -> None:
-        self._inner = inner
-        self._tasks = tasks
-        self._handed_over = False
+    def __init__(self, server: Callable[[], asyncio.Protocol], tasks: Tasks) -> None:
+        self.server = server
+        self.tasks = tasks
+        self.fronts: set[Front] = set()
+        """The connections that aiohttp does not know of."""
+        self._loop = asyncio.get_running_loop()
+        self._sweep = self._loop.call_later(IDLE_SECONDS / 4, self._sweep_idle)
+
+    def __call__(self) -> Front:
+        return Front(self)
+
+    def _sweep_idle(self) -> None:
+        self._sweep = self._loop.call_later(IDLE_SECONDS / 4, self._sweep_idle)
+        since = time.monotonic() - IDLE_SECONDS
+        for front in [front for front in self.fronts if front.idle_since < since]:
+            front.close()
+
+    def close(self) -> None:
+        """Close what aiohttp does not close itself; what is written is sent still."""
+        self._sweep.cancel()
+        for front in list(self.fronts):
+            front.close()
+
+
+class Front(asyncio.Protocol):
+    """One connection. `_inner` is aiohttp's protocol for it, once a request came that is not plain."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._tasks = door.tasks
+        self._inner: asyncio.Protocol | None = None
         self._task: Task | None = None
         self._waits = b""
         self._head = b""
@@ -47,30 +74,41 @@ class Front(asyncio.Protocol):
         self._requester = "local"
         self._since = time.monotonic()
 
+    @property
+    def idle_since(self) -> float:
+        return float("inf") if self._task else self._since
+
+    def close(self) -> None:
+        self._transport.close()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         if peer:
             self._requester = str(peer[0])
-        self._inner.connection_made(transport)
+        self._door.fronts.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         task, self._task = self._task, None
         if task is not None:
             self._tasks.cancel(task, "the client went away")
-        self._inner.connection_lost(exc)
+        self._door.fronts.discard(self)
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        self._inner.pause_writing()
+        if self._inner is not None:
+            self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        self._inner.resume_writing()
+        if self._inner is not None:
+            self._inner.resume_writing()
 
     def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
+        return self._inner.eof_received() if self._inner is not None else None
 
     def data_received(self, data: bytes) -> None:
-        if self._handed_over:
+        if self._inner is not None:
             self._inner.data_received(data)
         elif self._task is None:
             self._serve(data)
@@ -92,7 +130,7 @@ class Front(asyncio.Protocol):
             asked = info if info.HasField("trace") or info.requester or info.reference else None
             reply = _FrontReply(self, info.id, asked)
             task = self._tasks.submit(request, self._requester, len(body), reply)
-        except (DecodeError, Inline):
+        except (*UNDECODABLE, Inline):
             return self._hand_over(data)
         except Refused as refused:
             return self._refuse(refused)
@@ -100,7 +138,9 @@ class Front(asyncio.Protocol):
             self._task = task
 
     def _hand_over(self, data: bytes) -> None:
-        self._handed_over = True
+        self._door.fronts.discard(self)
+        self._inner = self._door.server()
+        self._inner.connection_made(self._transport)
         self._inner.data_received(data)
 
     def resolve(self, name: str, asked: pb.Task.Metadata | None, task: Task, outcome: Outcome) -> None:
@@ -127,13 +167,11 @@ class Front(asyncio.Protocol):
         self._write(line.encode(), "application/json", body)
 
     def _write(self, line: bytes, content_type: str, body: bytes) -> None:
-        old = time.monotonic() - self._since > MAX_AGE
+        self._since = time.monotonic()
         self._transport.write(
-            b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nDate: %b\r\n%b\r\n%b"
-            % (line, content_type.encode(), len(body), _date(), b"Connection: close\r\n" if old else b"", body)
+            b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b"
+            % (line, content_type.encode(), len(body), _date(), body)
         )
-        if old:
-            self._transport.close()
 
 
 class _FrontReply:

@@ -28,6 +28,9 @@ REQUEST = int(pb.Envelope.Request)
 RESPONSE = int(pb.Envelope.Response)
 EVENT = int(pb.Envelope.Event)
 
+UNDECODABLE = (DecodeError, UnicodeDecodeError)
+"""What `FromString` raises; the second only in protobuf's pure Python, for text that is not UTF-8."""
+
 MAX_BATCH = 1024
 """Envelopes in one frame, at most."""
 
@@ -167,7 +170,7 @@ def decode(frame: bytes) -> Iterable[pb.Envelope]:
     """
     try:
         envelope = pb.Envelope.FromString(frame)
-    except DecodeError:
+    except UNDECODABLE:
         raise PeerError(f"frame of {len(frame)} bytes is not an Envelope") from None
     return _members(envelope) if envelope.batch else (envelope,)
 
@@ -195,7 +198,7 @@ def unpack(envelope: pb.Envelope) -> Message:
         raise PeerError(f"unknown payload type {payload.type_url[:200]!r}")
     try:
         return cls.FromString(payload.value)
-    except DecodeError:
+    except UNDECODABLE:
         raise PeerError(f"payload does not decode as {cls.DESCRIPTOR.full_name}") from None
 
 
