@@ -1,0 +1,159 @@
+"""Folders of untrusted files: unpacked, copied, packed, removed; any bytes are survived."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pyodide_provider.errors import TaskFault
+from pyodide_provider.native import trees
+from pyodide_provider.native.artifacts import collect
+from pyodide_provider.native.rootfs import MAX_ENTRIES, unpack
+from pyodide_provider.native.scratch import Scratch, sweep
+from tests.contract import zips as z
+
+HONEST = z.make_zip({"a.txt": b"text" * 50, "b/": b"", "b/c": bytes(1000)})
+
+
+def everything(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_archive_is_unpacked_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+    damaged = bytearray(HONEST)
+    for _ in range(data.draw(st.integers(1, 6))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    inside = tmp_path / "inside"
+    with suppress(TaskFault):
+        unpack(bytes(damaged), str(inside), 1 << 20)
+    assert all(path == inside or inside in path.parents for path in everything(tmp_path))
+    trees.remove(str(inside))
+    assert everything(tmp_path) == []
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_no_archive(blob: bytes) -> None:
+    with pytest.raises(TaskFault, match="rootfs: "):
+        unpack(blob, "/nonexistent/folder", 1 << 20)
+
+
+def test_as_many_entries_as_may_be(tmp_path: Path) -> None:
+    few = z.make_zip({f"{number:x}/": b"" for number in range(100)}, 0)
+    unpack(few, str(tmp_path / "few"), 1)
+    assert len(os.listdir(tmp_path / "few")) == 100
+    many = z.make_zip({f"{number:x}/": b"" for number in range(MAX_ENTRIES + 1)}, 0)
+    with pytest.raises(TaskFault, match="more than 65534 entries"):
+        unpack(many, str(tmp_path / "many"), 1)
+    assert not (tmp_path / "many").exists()
+
+
+def test_a_directory_that_would_fill_the_memory_is_refused_before_it_is_read() -> None:
+    archive = bytearray(HONEST)
+    end = archive.rindex(b"PK\5\6")
+    archive[end + 12 : end + 16] = (40 << 20).to_bytes(4, "little")
+    with pytest.raises(TaskFault, match="more than 65534 entries"):
+        unpack(bytes(archive), "/nonexistent", 1 << 20)
+
+
+def test_a_ratio_that_no_honest_archive_has(tmp_path: Path) -> None:
+    with pytest.raises(TaskFault, match="refused as a zip bomb"):
+        unpack(z.bomb(40 << 20), str(tmp_path / "x"), 1 << 30)
+
+
+def test_names_that_are_utf8_without_saying_so(tmp_path: Path) -> None:
+    unpack(z.with_name("ünï".encode()), str(tmp_path / "x"), 100)
+    assert os.listdir(tmp_path / "x") == ["ünï"]
+
+
+def test_names_that_are_too_long_or_too_deep(tmp_path: Path) -> None:
+    with pytest.raises(TaskFault, match="too long"):
+        unpack(z.make_zip({"n" * 300: b""}), str(tmp_path / "x"), 100)
+    with pytest.raises(TaskFault, match="directories inside each other"):
+        unpack(z.make_zip({"d/" * 300: b""}), str(tmp_path / "y"), 100)
+
+
+def test_remove_follows_no_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_bytes(b"x")
+    folder = tmp_path / "folder"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "link").symlink_to(outside)
+    (folder / "a" / "b" / "up").symlink_to("..")
+    trees.remove(str(folder))
+    assert everything(tmp_path) == [outside, outside / "precious"]
+
+
+def test_remove_gets_through_any_depth(tmp_path: Path) -> None:
+    before = os.getcwd()
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.chdir(before)
+    trees.remove(str(tmp_path / "d"))
+    assert everything(tmp_path) == []
+
+
+def test_copies_share_nothing(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    unpack(HONEST, str(source), 1 << 20)
+    trees.copy(str(source), str(target))
+    assert [path.relative_to(target) for path in everything(target)] == [p.relative_to(source) for p in everything(source)]
+    (target / "a.txt").write_bytes(b"changed")
+    assert (source / "a.txt").read_bytes() == b"text" * 50
+
+
+class TestArtifacts:
+    def test_links_are_not_followed(self, tmp_path: Path) -> None:
+        root = tmp_path / "root"
+        root.mkdir()
+        (tmp_path / "secret").write_bytes(b"secret")
+        (root / "file").symlink_to("../secret")
+        (root / "folder").symlink_to("..")
+        (root / "real").write_bytes(b"real")
+        packed, missing = collect(str(root), ("file", "folder/secret", "folder", "/"), 100)
+        assert z.read_zip(packed) == {"real": b"real"}
+        assert missing == ["file", "folder/secret", "folder"]
+
+    def test_too_much_is_a_fault(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(bytes(60))
+        (tmp_path / "b").write_bytes(bytes(60))
+        assert z.read_zip(collect(str(tmp_path), ("a",), 100)[0]) == {"a": bytes(60)}
+        with pytest.raises(TaskFault, match="artifacts: files limit exceeded: more than 100 bytes"):
+            collect(str(tmp_path), ("/",), 100)
+
+    def test_too_deep_is_a_fault(self, tmp_path: Path) -> None:
+        (tmp_path / "/".join("d" * 300)).mkdir(parents=True)
+        with pytest.raises(TaskFault, match="more than 256 directories"):
+            collect(str(tmp_path), ("d",), 100)
+
+    def test_the_same_files_give_the_same_bytes(self, tmp_path: Path) -> None:
+        first, second = tmp_path / "1", tmp_path / "2"
+        for folder, names in ((first, "ab"), (second, "ba")):
+            folder.mkdir()
+            for name in names:
+                (folder / name).write_bytes(name.encode())
+                os.utime(folder / name, (len(names), 12345))
+        assert collect(str(first), ("/",), 100) == collect(str(second), ("/",), 100)
+
+
+class TestScratch:
+    def test_those_of_the_living_stay_and_those_of_the_dead_are_swept(self, tmp_path: Path) -> None:
+        living, dead = Scratch(tmp_path), Scratch(tmp_path)
+        (dead.path / "1" / "deep").mkdir(parents=True)
+        os.close(dead._lock)
+        sweep(tmp_path)
+        assert living.path.exists()
+        assert not dead.path.exists()
+        living.remove()
+        assert everything(tmp_path) == []
