@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 
+from aiohttp.http_exceptions import BadHttpMessage
+
 from broker.app import VERSION, Broker
 from broker.errors import UsageError
 from broker.settings import Settings
@@ -43,11 +45,17 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings.from_command_line(sys.argv[1:] if arguments is None else arguments, os.environ)
         level = logging.DEBUG if settings.debug else logging.INFO
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+        # aiohttp tells of every request that it can't parse, with a traceback: the peer is told already.
+        logging.getLogger("aiohttp.server").addFilter(lambda record: not (record.exc_info and _is_bad(record.exc_info[1])))
         _run(settings)
     except UsageError as error:
         print(f"broker: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _is_bad(error: BaseException | None) -> bool:
+    return isinstance(error, BadHttpMessage)
 
 
 def _run(settings: Settings) -> None:

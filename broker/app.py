@@ -15,7 +15,7 @@ from broker.blobs import Blobs
 from broker.core.task import Provider
 from broker.dispatcher import Dispatcher
 from broker.errors import UsageError
-from broker.front import Front
+from broker.front import IDLE_SECONDS, Door
 from broker.jobs import Jobs
 from broker.outbox import Gatherer
 from broker.provider_socket import ProviderSocket
@@ -49,7 +49,9 @@ class Broker:
         self.jobs = Jobs(self.tasks, self.blobs, settings.max_job)
         app = web.Application(client_max_size=settings.max_body, middlewares=pages.middlewares(settings))
         app.add_routes(self._routes())
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=2.0)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=2.0, keepalive_timeout=IDLE_SECONDS
+        )
         await self._runner.setup()
         host, port = settings.http_listen
         try:
@@ -64,8 +66,8 @@ class Broker:
     async def _listen(self, host: str | None, port: int, context: ssl.SSLContext | None) -> asyncio.Server:
         server = self._runner.server
         assert server is not None
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: Front(server(), self.tasks), host, port, ssl=context, backlog=1024)
+        self._door = Door(server, self.tasks)
+        return await asyncio.get_running_loop().create_server(self._door, host, port, ssl=context, backlog=1024)
 
     def _routes(self) -> list[web.RouteDef]:
         return [
@@ -112,6 +114,7 @@ class Broker:
         await self.dispatcher.drain(self.settings.drain_seconds)
         for socket in list(self._clients):
             socket.drop(1001, "the broker is shutting down")
+        self._door.close()
         await self._close()
 
     async def _close(self) -> None:
