@@ -178,7 +178,7 @@ def decode(frame: bytes) -> Iterable[pb.Envelope]:
 def _members(envelope: pb.Envelope) -> Iterable[pb.Envelope]:
     if len(envelope.batch) > MAX_BATCH:
         raise PeerError(f"batch of {len(envelope.batch)} envelopes, at most {MAX_BATCH} are taken")
-    if envelope.HasField("type") or envelope.HasField("payload"):
+    if len(envelope.ListFields()) > 1:
         raise PeerError("an Envelope with a batch carries nothing else")
     if any(member.batch for member in envelope.batch):
         raise PeerError("a batch may not hold another batch")

@@ -15,6 +15,7 @@ from pyodide_provider.wire import messages_pb2 as pb
 FILE = pb.DESCRIPTOR
 ROOT = Path(__file__).resolve().parent.parent.parent
 
+INFO_QOS = "info 1 Task.Metadata · qos 2 Task.QoS"
 PARAMS_TAIL = "envs {0} string[] · stdin {1} bytes · rootfs {2} File · artifacts {3} string[]"
 TABLE: dict[str, str] = {
     "Envelope": "sequence 1 uint64 · type 2 Envelope.MessageType · error 3 string · payload 4 google.protobuf.Any",
@@ -28,14 +29,14 @@ TABLE: dict[str, str] = {
     "Task.Wasip1": "",
     "Task.Wasip1.Params": "binary 1 File · args 2 string[] · " + PARAMS_TAIL.format(3, 4, 5, 6),
     "Task.Wasip1.Output": "status 1 int32 · stdout 2 bytes · stderr 3 bytes · artifacts 4 File",
-    "Task.Wasip1.Request": "info 1 Task.Metadata · qos 2 Task.QoS · params 3 Task.Wasip1.Params",
+    "Task.Wasip1.Request": f"{INFO_QOS} · params 3 Task.Wasip1.Params",
     "Task.Wasip1.Response": "info 1 Task.Metadata · result/error 2 string · result/ok 3 Task.Wasip1.Output",
-    "Task.Wasip1.JobRequest": "info 1 Task.Metadata · qos 2 Task.QoS · parent 3 Task.Wasip1.Params · tasks 4 Task.Wasip1.Params[]",
+    "Task.Wasip1.JobRequest": f"{INFO_QOS} · parent 3 Task.Wasip1.Params · tasks 4 Task.Wasip1.Params[]",
     "Task.Wasip1.JobResponse": "info 1 Task.Metadata · error 2 string · tasks 3 Task.Wasip1.Response[]",
     "Task.Pyodide": "",
     "Task.Pyodide.Params": "packages 1 string[] · run/script 2 string · run/pickle 3 bytes · " + PARAMS_TAIL.format(4, 5, 6, 7),
     "Task.Pyodide.Output": "pickle 1 bytes · stdout 2 bytes · stderr 3 bytes · version 4 string · artifacts 5 File",
-    "Task.Pyodide.Request": "info 1 Task.Metadata · qos 2 Task.QoS · params 3 Task.Pyodide.Params",
+    "Task.Pyodide.Request": f"{INFO_QOS} · params 3 Task.Pyodide.Params",
     "Task.Pyodide.Response": "info 1 Task.Metadata · result/error 2 string · result/ok 3 Task.Pyodide.Output",
     "Filesystem": "",
     "Filesystem.Listing": "",
