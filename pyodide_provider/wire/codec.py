@@ -1,7 +1,7 @@
 """Frames to envelopes and back. Total: any bytes give messages or `PeerError`. Imports only protobuf, generated classes.
 
-Envelopes are assembled from their parts by hand, cheaper than by the generated classes, which every task would pay four
-times (`bench/codec.py` prints the ratio); tests hold both to the same bytes.
+Envelopes are assembled from their parts by hand: in 0.4 to 0.6 of the time that the generated classes take, in the tab's pure
+Python in 0.05 to 0.4, and every task pays it four times (`bench/codec.py`); tests hold both to the same bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ M = TypeVar("M", bound=Message)
 
 EXTENSION = 1
 """The level of own fields that we speak: `ProviderResources.extension`."""
+
+OWN_FROM = 100
+"""Fields with this number and above are not of the public protocol."""
 
 PROVIDER_BINARY = "wasimoff_provider_v1_protobuf"
 PROVIDER_JSON = "wasimoff_provider_v1_json"
@@ -209,13 +212,28 @@ def decode_json(text: str) -> Iterable[pb.Envelope]:
 
 
 def encode_json(frame: bytes) -> str:
-    """The text frame that says the same as a binary one of ours."""
-    return to_json(pb.Envelope.FromString(frame))
+    """The text frame that says the same as a binary one of ours, but for our own fields."""
+    envelope = pb.Envelope.FromString(frame)
+    if envelope.HasField("payload"):
+        payload = unpack(envelope)
+        _leave_out_own(payload)
+        envelope.payload.value = payload.SerializeToString()
+    return json_format.MessageToJson(envelope, indent=None)
 
 
 def to_json(message: Message) -> str:
-    """Compact protojson."""
+    """Compact protojson; `message` loses our own fields, since in JSON a reader may refuse names that it doesn't know."""
+    _leave_out_own(message)
     return json_format.MessageToJson(message, indent=None)
+
+
+def _leave_out_own(message: Message) -> None:
+    for field, value in message.ListFields():
+        if field.number >= OWN_FROM:
+            message.ClearField(field.name)
+        elif field.message_type is not None:
+            for part in value if field.is_repeated else (value,):
+                _leave_out_own(part)
 
 
 def from_json(text: str | bytes, cls: type[M]) -> M:

@@ -28,9 +28,9 @@ NUMBERS: dict[int, tuple[int, int]] = {
 }
 
 
-def value(field: FieldDescriptor) -> st.SearchStrategy[Any]:
+def value(field: FieldDescriptor, *, own: bool) -> st.SearchStrategy[Any]:
     if field.message_type is not None:
-        one: st.SearchStrategy[Any] = st.deferred(lambda: filled(field.message_type))
+        one: st.SearchStrategy[Any] = st.deferred(lambda: filled(field.message_type, own=own))
     elif field.enum_type is not None:
         one = st.sampled_from([v.number for v in field.enum_type.values])
     elif field.type in NUMBERS:
@@ -44,13 +44,13 @@ def value(field: FieldDescriptor) -> st.SearchStrategy[Any]:
     return st.lists(one, max_size=3) if field.is_repeated else one
 
 
-def filled(descriptor: Descriptor) -> st.SearchStrategy[Message]:
-    """A message with some of its fields, at most one of a oneof."""
+def filled(descriptor: Descriptor, *, own: bool) -> st.SearchStrategy[Message]:
+    """A message with some of its fields, at most one of a oneof; without `own`, only those of the public protocol."""
     if descriptor.full_name == "google.protobuf.Timestamp":
         # What JSON can say: years 1 to 9999.
         seconds, nanos = st.integers(-62135596800, 253402300799), st.integers(0, 999_999_999)
         return st.builds(descriptor._concrete_class, seconds=seconds, nanos=nanos)
-    fields = {field.name: value(field) for field in descriptor.fields}
+    fields = {field.name: value(field, own=own) for field in descriptor.fields if own or field.number < 100}
 
     def make(values: dict[str, Any]) -> Message:
         for group in descriptor.oneofs:
@@ -61,4 +61,5 @@ def filled(descriptor: Descriptor) -> st.SearchStrategy[Message]:
     return st.fixed_dictionaries({}, optional=fields).map(make)
 
 
-MESSAGES: st.SearchStrategy[Message] = st.one_of([filled(cls.DESCRIPTOR) for cls in codec.PAYLOADS.values()])
+MESSAGES: st.SearchStrategy[Message] = st.one_of([filled(cls.DESCRIPTOR, own=True) for cls in codec.PAYLOADS.values()])
+PUBLIC: st.SearchStrategy[Message] = st.one_of([filled(cls.DESCRIPTOR, own=False) for cls in codec.PAYLOADS.values()])
