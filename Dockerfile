@@ -26,9 +26,9 @@ RUN node scripts/build_static.mjs && rm -rf static/vendor/.wheels
 FROM python AS project
 COPY requirements.lock ./
 RUN python -m venv --without-pip .venv \
- && sed -n '/^setuptools==/,/[^\\]$/p' requirements.lock > /tmp/setuptools.lock \
- && pip --python .venv install --require-hashes -r /tmp/setuptools.lock \
- && rm requirements.lock
+ && sed -n '/^setuptools==/,/[^\\]$/p' requirements.lock > setuptools.lock \
+ && pip --python .venv install --require-hashes --only-binary :all: -r setuptools.lock \
+ && rm ./*.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY broker/ broker/
 COPY pyodide_provider/ pyodide_provider/

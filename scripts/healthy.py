@@ -101,11 +101,11 @@ def _connected(pid: int) -> bool:
 
 def main() -> int:
     what, *numbers = sys.argv[1:] or [""]
-    if what not in ("broker", "provider"):
+    if what not in ("broker", "provider") or not all(map(str.isdecimal, numbers)):
         print("usage: healthy.py broker | healthy.py provider [PROCESS]", file=sys.stderr)
         return 2
     try:
-        wrong = broker() if what == "broker" else provider(*map(int, numbers))
+        wrong = broker() if what == "broker" else provider(*map(int, numbers[:1]))
     except (OSError, ValueError) as error:
         wrong = str(error)
     print(wrong or "well")
