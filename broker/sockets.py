@@ -70,17 +70,18 @@ class Socket:
         receiving = self.ws.receive().__await__()
         try:
             future = next(receiving)
+            while True:
+                self._sleep()
+                try:
+                    yield future
+                except BaseException as error:
+                    # A frame that breaks the protocol comes this way: aiohttp answers it, and may wait once more for that.
+                    future = receiving.throw(error)
+                else:
+                    future = next(receiving)
         except StopIteration as received:
             message: WSMessage = received.value
             return message
-        self._sleep()
-        try:
-            yield future
-        except BaseException as error:
-            receiving.throw(error)
-            raise
-        message = yield from receiving
-        return message
 
     def _sleep(self) -> None:
         self._gatherer.flush()
