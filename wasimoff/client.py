@@ -146,7 +146,7 @@ class AsyncClient:
         """The same as the broker's own JSON."""
         opened = self._open()
         with dial.in_words(self.url):
-            async with opened.session.get(f"{self.url}/api/status") as response:
+            async with opened.session.get(f"{self.url}/api/status", timeout=dial.SHORT) as response:
                 body = await read_bounded(response, 64 * 2**20)
                 if response.status != 200:
                     raise error_of(response, body)

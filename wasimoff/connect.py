@@ -6,6 +6,7 @@ A request whose connection is lost before the answer is sent again; cancelling d
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 
 import aiohttp
@@ -17,6 +18,8 @@ from .errors import BrokerError, BrokerUnavailable, broker_error
 
 MAX_BODY = 256 * 2**20
 """Bytes of one answer that we take."""
+LARGE = 2**20
+"""Bytes from which a request is written in pieces, so that it does not hold up the event loop."""
 MAX_SENDS = 5
 """How often one request is sent, at most."""
 HEADERS = {"Content-Type": "application/proto", "Connect-Protocol-Version": "1", "Accept-Encoding": "identity"}
@@ -59,9 +62,12 @@ class ConnectLink:
 
     async def _post(self, request: Message) -> Message:
         method, answer = messages.METHODS[type(request)]
+        content = request.SerializeToString()
         url = f"{self._url}/api/client/wasimoff.v1.Tasks/{method}"
         with dial.in_words(self._url):
-            async with self._session.post(url, data=request.SerializeToString(), headers=HEADERS) as response:
+            async with self._session.post(
+                url, data=content if len(content) < LARGE else io.BytesIO(content), headers=HEADERS
+            ) as response:
                 self._connected = True
                 body = await read_bounded(response, MAX_BODY)
                 if response.status != 200:
@@ -93,8 +99,8 @@ def error_of(response: aiohttp.ClientResponse, body: bytes) -> BrokerError:
     if isinstance(document, dict):
         code, message = str(document.get("code") or code), str(document.get("message") or "")
     if not message:
-        words = body[:200].decode("utf-8", "replace").strip()
-        message = f"HTTP {response.status}" + (f": {words}" if words and not words.startswith("<") else "")
+        words = body[:400].decode("utf-8", "replace").strip()
+        message = words if words and not words.startswith("<") else f"HTTP {response.status}"
     return broker_error(code, message, _seconds(response.headers.get("Retry-After")))
 
 

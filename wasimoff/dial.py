@@ -9,6 +9,9 @@ import aiohttp
 
 from .errors import AccessDenied, BrokerUnavailable, UsageError
 
+SHORT = aiohttp.ClientTimeout(total=30)
+"""For questions that a broker answers at once."""
+
 
 @contextlib.contextmanager
 def in_words(url: str) -> Iterator[None]:

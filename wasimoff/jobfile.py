@@ -16,7 +16,7 @@ from typing import Any
 
 from . import messages
 from .errors import UsageError
-from .source import locate
+from .source import locate, read_at_most
 from .task import AnyTask, Source, Task
 
 MAX_BYTES = 256 * 2**20
@@ -133,8 +133,8 @@ def _local(source: str | bytes, base: Path) -> Source:
 def _object(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
+            content = read_at_most(file, MAX_BYTES)
+        if content is None:
             raise UsageError(f"{str(path)!r} has more than {MAX_BYTES} bytes")
         document = json.loads(content)
     except OSError as error:

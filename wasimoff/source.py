@@ -1,14 +1,16 @@
-"""What a caller means by a binary or rootfs: a ref, an alias, something local. Standard library only."""
+"""Where content comes from: a ref, an alias, something local; and reading it within a limit. Standard library only."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
+from typing import IO
 
 from .errors import UsageError
 from .task import Source
 
+CHUNK = 2**20
 REF = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
@@ -26,13 +28,19 @@ def locate(source: Source) -> str | Path | bytes:
         return text
     if "\0" in text:
         raise UsageError(f"{text[:100]!r} can't be a file or an alias")
-    path = Path(text).expanduser() if text.startswith("~") else Path(text)
-    try:
-        found = path.exists()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{text[:100]!r} can't be a file: {error}") from None
-    if found:
-        return path
+    full = os.path.expanduser(text)
+    if os.path.exists(full):
+        return Path(full)
     if not isinstance(source, str) or os.sep in text or text.startswith((".", "~")):
         raise UsageError(f"there is no file {text[:300]!r}")
     return text
+
+
+def read_at_most(file: IO[bytes], limit: int) -> bytes | None:
+    """All that is in a file; None when that is more than `limit` bytes. Takes no more memory than there is content."""
+    content = bytearray()
+    while chunk := file.read(CHUNK):
+        content += chunk
+        if len(content) > limit:
+            return None
+    return bytes(content)

@@ -57,7 +57,7 @@ class Storage:
     async def stored(self, name: str) -> str | None:
         """The ref that the broker has under a ref or alias; None: it has none."""
         with dial.in_words(self._url):
-            async with self._session.head(self._url + storage_path(name)) as response:
+            async with self._session.head(self._url + storage_path(name), timeout=dial.SHORT) as response:
                 return response.headers.get("X-Wasimoff-Ref", name) if response.status == 200 else None
 
     async def _send(self, content: IO[bytes], size: int, name: str | None, progress: Progress | None) -> str:

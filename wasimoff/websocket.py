@@ -30,6 +30,8 @@ MAX_ENVELOPES = 256
 SILENCE = 20.0
 """Seconds between our pings; half of it without a pong means that the connection is dead."""
 
+DIAL = 30.0
+"""Seconds that a broker may take to open a connection."""
 LIVED = 5.0
 """Seconds after which a connection counts as a good one, even if it brought no answer."""
 
@@ -153,13 +155,14 @@ class WebSocketLink:
 
     async def _open(self) -> aiohttp.ClientWebSocketResponse:
         with dial.in_words(self._url):
-            socket = await self._session.ws_connect(
-                f"{self._url}/api/client/ws",
-                protocols=(codec.PROVIDER_BINARY,),
-                heartbeat=SILENCE,
-                max_msg_size=MAX_MESSAGE,
-                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-            )
+            async with asyncio.timeout(DIAL):
+                socket = await self._session.ws_connect(
+                    f"{self._url}/api/client/ws",
+                    protocols=(codec.PROVIDER_BINARY,),
+                    heartbeat=SILENCE,
+                    max_msg_size=MAX_MESSAGE,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                )
         if socket.protocol != codec.PROVIDER_BINARY:
             await socket.close()
             raise BrokerUnavailable(f"{self._url} does not speak {codec.PROVIDER_BINARY}: is it a wasimoff broker?")
@@ -201,7 +204,7 @@ class WebSocketLink:
     async def _ask_version(self) -> None:
         """Learn whether the broker understands several envelopes in one frame; if in doubt, it doesn't."""
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError, OSError):
-            async with self._session.get(f"{self._url}/api/version", timeout=aiohttp.ClientTimeout(total=10)) as response:
+            async with self._session.get(f"{self._url}/api/version", timeout=dial.SHORT) as response:
                 document = await response.json(content_type=None)
                 self._batching = isinstance(document, dict) and document.get("extension", 0) == codec.EXTENSION
 

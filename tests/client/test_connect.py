@@ -31,7 +31,7 @@ def error(status: int, code: str, message: str, **headers: str) -> web.Response:
         (error(401, "unauthenticated", "who are you"), AccessDenied, "who are you"),
         (error(503, "unavailable", "nobody is free", **{"Retry-After": "1"}), TaskRejected, "nobody is free"),
         (web.Response(status=403, text="<html>no</html>"), AccessDenied, "HTTP 403$"),
-        (web.Response(status=418, text="teapot"), None, "HTTP 418: teapot"),
+        (web.Response(status=418, text="teapot"), None, "teapot"),
         (web.Response(body=b"\xff\xff\xff"), None, "can't be read"),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
+from io import BytesIO
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ import wasimoff
 from wasimoff import BrokerError, QueueFull, Result, Task, TaskFailed, TaskRejected, UsageError
 from wasimoff.address import broker_url, storage_path
 from wasimoff.errors import from_text
+from wasimoff.source import read_at_most
 from wasimoff.status import parse
 
 
@@ -160,3 +163,13 @@ def test_nothing_is_imported_before_it_is_needed(code: str, absent: list[str]) -
     check = f"{code}\nimport sys; print([m for m in {absent!r} if m in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=30, check=True)
     assert done.stderr == "[]\n"
+
+
+def test_reading_within_a_limit_takes_memory_for_the_content_only() -> None:
+    assert read_at_most(BytesIO(b"x" * 10), 10) == b"x" * 10
+    assert read_at_most(BytesIO(b"x" * 11), 10) is None
+    assert read_at_most(BytesIO(b""), 0) == b""
+    tracemalloc.start()
+    read_at_most(BytesIO(b"x"), 2**30)
+    assert tracemalloc.get_traced_memory()[1] < 3 * 2**20
+    tracemalloc.stop()

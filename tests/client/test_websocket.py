@@ -335,6 +335,39 @@ async def test_a_wrong_peer_is_told_from_a_broker(peer: Peer) -> None:
             await client.run("x")
 
 
+async def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wasimoff.websocket.DIAL", 0.2)
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(never, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with AsyncClient(f"http://127.0.0.1:{port}") as client:
+        with pytest.raises(BrokerUnavailable, match="does not answer"):
+            await client.run("x")
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_silent_connection_is_noticed_and_made_anew(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the cable is pulled: the socket stays open, nothing comes any more."""
+    monkeypatch.setattr("wasimoff.websocket.SILENCE", 0.2)
+
+    async def freeze(link: Link, sequence: int, request: Request) -> None:
+        if peer.connections == 1:
+            await asyncio.sleep(2)  # the peer's reader answers no pings meanwhile
+        await echo(link, sequence, request)
+
+    peer.answer = freeze
+    async with AsyncClient(peer.url) as client:
+        started = time.monotonic()
+        assert (await client.run("x")).ok
+        assert time.monotonic() - started < 1.5
+    assert peer.connections == 2
+
+
 async def test_a_trace_is_asked_for_and_comes_back(peer: Peer) -> None:
     async def traced(link: Link, sequence: int, request: Request) -> None:
         answer = ok(request)

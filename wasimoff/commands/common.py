@@ -16,6 +16,7 @@ import click
 
 from .. import exits
 from ..errors import UsageError
+from ..source import read_at_most
 
 if TYPE_CHECKING:
     from ..client import AsyncClient
@@ -114,8 +115,8 @@ def read_file(path: Path) -> bytes:
 
 
 def _read(file: IO[bytes], name: str) -> bytes:
-    content = file.read(MAX_STDIN + 1)
-    if len(content) > MAX_STDIN:
+    content = read_at_most(file, MAX_STDIN)
+    if content is None:
         raise UsageError(f"{name} has more than {MAX_STDIN} bytes: put large input into a rootfs")
     return content
 
