@@ -27,6 +27,8 @@ from .wire import messages_pb2 as pb
 SILENCE = 20.0
 """Seconds without a frame after which a broker is given up; it pings every 5."""
 STATUS_EVERY = 0.25
+MAX_MESSAGE = 64 << 20
+"""Bytes of a frame that a broker takes; it would close the link over a larger one, and lose all that runs here."""
 BATCH_BYTES = 1 << 20
 """Envelopes of one frame, about; a larger one travels alone."""
 KINDS = ("wasip1",)
@@ -229,7 +231,11 @@ class Runtime:
         self._reply(told.sequence, pb.Filesystem.Listing.Response(files=self._blobs.refs()))
 
     def _send_outcome(self, told: i.SendOutcome) -> None:
-        self._envelopes.append(answer_of(told.run, told.outcome))
+        answer = answer_of(told.run, told.outcome)
+        if len(answer) > MAX_MESSAGE:
+            error = f"the outcome is too large to send: {len(answer)} bytes, at most {MAX_MESSAGE}"
+            answer = codec.wasip1_error(told.run.sequence, told.run.task, error)
+        self._envelopes.append(answer)
 
     def _send_cancelled(self, told: i.SendCancelled) -> None:
         self._reply(told.sequence, pb.Task.Cancel(id=told.task, reason=told.reason))

@@ -45,13 +45,13 @@ from .instructions import (
 from .link import Link
 from .pool import Pool
 from .run import Broken, Ended, Exited, Failed, Outcome, Run
-from .slot import Posted, Slot
+from .slot import MAX_AHEAD, Posted, Slot
 from .status import Status
 from .story import Story
 
 MAX_WORKERS = 512
 UNWANTED_GRACE = 0.02
-"""Seconds a cancelled run may still take when it becomes a slot's head: only short ones are posted behind others."""
+"""Seconds that a cancelled run may still take, if it was expected to be short."""
 
 
 class State:
@@ -183,13 +183,20 @@ class State:
         out.append(SendCancelled(event.sequence, event.task, event.reason))
 
     def _abandon(self, run: Run, now: float, out: list[Instruction]) -> None:
+        """A cancelled run at a slot: one that is not known to be short is killed if it runs, others may end first."""
         for slot in self.pool.slots.values():
             for place, posted in enumerate(slot.posted):
                 if posted.run is run:
                     posted.wanted = False
-                    if place == 0:
+                    if place == 0 and posted.estimate <= MAX_AHEAD:
+                        self._let_end(slot, out)
+                    elif place == 0:
                         self._kill(slot, now, out)
                     return
+
+    def _let_end(self, slot: Slot, out: list[Instruction]) -> None:
+        # A new worker takes longer to start than a short run to end.
+        out.append(Remind(UNWANTED_GRACE, UnwantedDue(slot.number, slot.posted[0].run.sequence)))
 
     def _unwanted(self, event: UnwantedDue, now: float, out: list[Instruction]) -> None:
         slot = self.pool.slots.get(event.slot)
@@ -235,7 +242,7 @@ class State:
             self._take_end(slot, ended, now, out)
         slot.deaths = 0
         if slot.posted and not slot.posted[0].wanted:
-            out.append(Remind(UNWANTED_GRACE, UnwantedDue(slot.number, slot.posted[0].run.sequence)))
+            self._let_end(slot, out)
         if self.draining or slot.retiring:
             self._unsettled = True
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from ..core.events import Event, RunsEnded, SlotLost, SlotReady
-from ..core.run import Failed, Outcome, Run
+from ..core.run import Ended, Failed, Outcome, Run
 from ..slot_messages import ended, read_header, runs_message, start_header
 from . import trees
 from .frames import FrameError, FrameReader, pack
@@ -88,21 +88,18 @@ class ProcessSlots:
         if self._alive.pop(process.slot, None) is not None:
             self.feed(SlotLost(process.slot, reason, outcome))
 
-    def _heard(self, process: _Process, header: str, body: bytes) -> None:
+    def _heard(self, process: _Process, event: Event) -> None:
         if self._alive.get(process.slot) is not process:
             return
-        report = read_header(header)
-        if "ended" in report:
-            self.feed(RunsEnded(process.slot, ended(report["ended"], body)))
-        elif "ready" in report:
+        if isinstance(event, SlotReady):
             self._log(f"worker {process.slot} is ready")
-            self.feed(SlotReady(process.slot))
+        self.feed(event)
 
 
 class _Process(asyncio.Protocol):
     """One worker, from its start to its end."""
 
-    def __init__(self, slot: int, settings: Settings, heard: Callable[[_Process, str, bytes], None]) -> None:
+    def __init__(self, slot: int, settings: Settings, heard: Callable[[_Process, Event], None]) -> None:
         self.slot = slot
         self.scratch = str(settings.scratch / str(slot))
         self._settings = settings
@@ -158,12 +155,20 @@ class _Process(asyncio.Protocol):
             self.kill()
 
     def data_received(self, data: bytes) -> None:
+        ends: list[Ended] = []
         try:
             for header, body in self._reader.feed(data):
-                self._heard(self, header, body)
+                report = read_header(header)
+                if "ended" in report:
+                    ends += ended(report["ended"], body)
+                elif "ready" in report:
+                    self._heard(self, SlotReady(self.slot))
         except (FrameError, ValueError, KeyError, TypeError) as error:
             self._fault = f"it sent nonsense: {error}"
             self.kill()
+        # All that came at once in one event, so that it leaves in one frame.
+        if ends:
+            self._heard(self, RunsEnded(self.slot, tuple(ends)))
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._closed.done():

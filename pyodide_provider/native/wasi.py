@@ -11,6 +11,7 @@ from wasmtime import FuncType, InstancePre, Linker, Module, Store, Trap, ValType
 from ..core.run import Exited, Failed, Params
 from ..errors import HostFault, TaskFault
 from .traps import cause, stop_text
+from .wasmtime_c import call_start, set_stdin
 
 MEMORY_LIMIT = 4 << 30
 """Bytes of linear memory of one run: all that 32 bits can address."""
@@ -45,15 +46,14 @@ def make_engine() -> wasmtime.Engine:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Files in memory for stdin, stdout and stderr; the latter two may be shared with who wants to see their size."""
+    """Files in memory for stdout and stderr; who else has them can see their sizes when we can't tell any more."""
 
-    stdin: int
     stdout: int
     stderr: int
 
     @property
-    def paths(self) -> tuple[str, str, str]:
-        return f"/proc/self/fd/{self.stdin}", f"/proc/self/fd/{self.stdout}", f"/proc/self/fd/{self.stderr}"
+    def paths(self) -> tuple[str, str]:
+        return f"/proc/self/fd/{self.stdout}", f"/proc/self/fd/{self.stderr}"
 
 
 class Wasi:
@@ -62,7 +62,7 @@ class Wasi:
     def __init__(self, streams: Streams, output: int) -> None:
         self.engine = make_engine()
         self._streams = streams
-        self._paths = streams.paths
+        self._stdout_path, self._stderr_path = streams.paths
         self._output = output
         self._linker = Linker(self.engine)
         self._linker.define_wasi()
@@ -115,7 +115,7 @@ class Wasi:
                 raise HostFault(f"wasmtime could not be set up: {cause(error)}") from None
             try:
                 store.set_limits(memory_size=MEMORY_LIMIT, table_elements=TABLE_LIMIT)
-                program.instantiate(store).exports(store)["_start"](store)  # type: ignore[operator]
+                call_start(store, program.instantiate(store))
                 status = 0
             except Exit as ended:
                 status = ended.code & 0xFF
@@ -124,17 +124,14 @@ class Wasi:
         return self._collect(status)
 
     def _configure(self, params: Params, root: str) -> WasiConfig:
-        stdin, stdout, stderr = self._paths
         config = WasiConfig()
         config.argv = list(params.args)
         if params.envs:
             config.env = [env.split("=", 1) for env in params.envs]
         if params.stdin:
-            os.ftruncate(self._streams.stdin, 0)
-            _write(self._streams.stdin, params.stdin)
-            config.stdin_file = stdin
-        config.stdout_file = stdout
-        config.stderr_file = stderr
+            set_stdin(config, params.stdin)
+        config.stdout_file = self._stdout_path
+        config.stderr_file = self._stderr_path
         config.preopen_dir(root, "/")
         return config
 
@@ -158,9 +155,3 @@ class Wasi:
 
 def output_limit_text(limit: int) -> str:
     return f"output limit exceeded: more than {limit} bytes"
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    at = 0
-    while at < len(data):
-        at += os.pwrite(descriptor, memoryview(data)[at:], at)

@@ -6,7 +6,6 @@ Started by slots.py as `python -m pyodide_provider.native.worker`; imports littl
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import socket
 import sys
@@ -75,7 +74,7 @@ class Worker:
 
 def serve(channel: socket.socket, stdout: int, stderr: int) -> None:
     """Take messages until the other end closes."""
-    streams = Streams(os.memfd_create("stdin"), stdout, stderr)
+    streams = Streams(stdout, stderr)
     with cast(BinaryIO, channel.makefile("rb", 1 << 16)) as stream:
         first = _read(stream)
         if first is None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pyodide_provider.core import events as e
 from pyodide_provider.core.run import Broken, Ended, Exited, Failed
+from pyodide_provider.runtime import MAX_MESSAGE
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 
@@ -77,6 +78,16 @@ def test_a_tasks_own_fault_is_in_its_response_and_trouble_is_in_the_envelope() -
     (broken,) = bench.end(2, [2], Broken("no network"))
     assert (broken.sequence, broken.error) == (2, "no network")
     assert not broken.HasField("payload")
+
+
+def test_an_outcome_that_no_broker_would_take_is_an_error_that_says_so() -> None:
+    bench = Bench(1).connect()
+    bench.ask(1, task("a"))
+    (envelope,) = bench.end(1, [1], Exited(0, bytes(MAX_MESSAGE)))
+    response = payload(envelope)
+    assert isinstance(response, pb.Task.Wasip1.Response)
+    assert response.info.id == "a"
+    assert response.error.startswith("the outcome is too large to send: 67108")
 
 
 class TestBatches:

@@ -211,13 +211,34 @@ class TestCancel:
         world.end(1)
         assert world.posted(1) == []
 
-    def test_the_head_of_a_slot_is_killed_and_the_others_go_first(self) -> None:
-        world = knowing(connected(1), 0.0012)
-        world.ask(*range(2, 9))
+    @pytest.mark.parametrize("seconds", [None, 0.0051])
+    def test_a_run_that_may_be_long_is_killed_at_once(self, seconds: float | None) -> None:
+        world = knowing(connected(1), seconds) if seconds else connected(1)
+        world.ask(2, 3)
         world.feed(e.CancelAsked(9, "task2", "deadline"))
         assert i.StopSlot(1) in world.last
         assert i.StartSlot(2) in world.last
         assert world.outcomes()[2] == Broken("cancelled: deadline")
+        world.all_ready()
+        assert world.posted(2) == [3]
+
+    def test_a_run_that_was_expected_to_be_short_has_a_moment_to_end(self) -> None:
+        world = knowing(connected(1), 0.0012)
+        world.ask(*range(2, 9))
+        world.feed(e.CancelAsked(9, "task2", "deadline"))
+        assert world.outcomes()[2] == Broken("cancelled: deadline")
+        assert list(world.slots) == [1]
+        world.end(1)
+        world.remind(e.UnwantedDue)
+        assert list(world.slots) == [1], "it ended in time"
+        assert len(world.answers) == 2
+
+    def test_after_that_it_is_killed_and_those_behind_it_go_first(self) -> None:
+        world = knowing(connected(1), 0.0012)
+        world.ask(*range(2, 9))
+        world.feed(e.CancelAsked(9, "task2", "deadline"))
+        world.remind(e.UnwantedDue)
+        assert i.StopSlot(1) in world.last
         world.all_ready()
         assert world.posted(2) == [3, 4, 5, 6]
 
