@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
 from e2e.chromium import Tab, Watch, launch
-from e2e.processes import BrokerProcess
+from e2e.processes import ROOT, BrokerProcess
 from wasimoff import Client
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built() -> None:
+    """What the pages load is made of the sources as they are now; nothing to do when it is."""
+    subprocess.run(["node", "scripts/build_static.mjs"], cwd=ROOT, check=True, timeout=300)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -97,6 +98,18 @@ def test_a_deadline_ends_an_endless_loop(broker: BrokerProcess, client: Client, 
     tab.open(broker.url, workers=1).lending(1)
     for _ in range(3):
         assert client.run(SPIN, deadline=1.0).code == "deadline_exceeded"
+    assert client.run(TESTING / "noop.wasm").ok
+
+
+def test_a_worker_that_dies_is_replaced(broker: BrokerProcess, client: Client, tab: Tab) -> None:
+    tab.open(broker.url, workers=1).lending(1)
+    (worker,) = [worker for worker in tab.page.workers if "/wasi-" in worker.url]
+    worker.evaluate("void setTimeout(() => { throw new Error('planted'); })")
+    until = time.monotonic() + PATIENCE
+    while "planted" not in tab.log:
+        assert time.monotonic() < until, tab.log
+        time.sleep(0.05)
+    tab.lending(1)
     assert client.run(TESTING / "noop.wasm").ok
 
 

@@ -63,7 +63,7 @@ class Lending {
       this.pace.tick((now - last) / 1000);
       last = now;
       this.view.chart(this.pace);
-      if (this.#status?.running.length) this.view.show(this.#stage, this.#status, this.#reason);
+      if (this.#stage === 'connected') this.view.show(this.#stage, this.#status, this.#reason);
     }, 1000);
   }
 

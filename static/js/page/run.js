@@ -101,8 +101,21 @@ function enter(busy) {
   document.documentElement.dataset.state = busy ? 'running' : 'idle';
   clearInterval(ticking);
   say(html('run-state'), busy ? 'Running …' : '');
+  say(html('run-note'), '');
+  if (!busy) return;
   const began = performance.now();
-  if (busy) ticking = setInterval(() => say(html('run-state'), `Running … ${Math.round((performance.now() - began) / 1000)} s`), 1000);
+  ticking = setInterval(() => {
+    const seconds = Math.round((performance.now() - began) / 1000);
+    say(html('run-state'), `Running … ${seconds} s`);
+    if (seconds % 3 === 1) void explain();
+  }, 1000);
+}
+
+/** Why a task waits, when the broker knows: nobody lends, or all are busy. */
+async function explain() {
+  const response = await fetch('/api/status').catch(() => null);
+  const status = response?.ok ? await response.json().catch(() => null) : null;
+  if (running) say(html('run-note'), status?.queue?.note ?? '');
 }
 
 /** @param {HTMLElement} from a button with data-copy */

@@ -88,7 +88,15 @@ export class Upload {
     this.#request = null;
     this.box.hidden = true;
     this.ref.value = ref;
+    this.#label(file.name, ' is stored. Drop or choose another.');
     this.done({ file, ref });
+  }
+
+  /** What the field to drop on says. @param {string} strong @param {string} rest */
+  #label(strong, rest) {
+    const name = document.createElement('strong');
+    name.textContent = strong;
+    this.drop.querySelector('.call')?.replaceChildren(name, rest);
   }
 
   /** @param {string} reason */

@@ -24,10 +24,13 @@ const HEADLINES = /** @type {Record<Stage, string>} */ ({
 const LENDING = new Set(['starting', 'connecting', 'connected', 'waiting', 'crashed']);
 const LANES = 64;
 const SHORT = 400; // ms; tasks that end sooner are not listed, only counted
+const CALM = 3000; // ms without a task after which we say so; words that flicker help nobody
 
 export class View {
   /** @type {Map<string, number>} task → when it was first seen */
   #since = new Map();
+  #counted = 0;
+  #busyUntil = 0;
 
   /** @param {Stage} stage @param {Status | null} status @param {string} reason */
   show(stage, status, reason) {
@@ -42,13 +45,22 @@ export class View {
       root.peers = String(status.peers);
     }
     say(html('headline'), HEADLINES[stage]);
-    say(html('detail'), detail(stage, status, reason));
+    say(html('detail'), detail(stage, status, reason, this.#busy(status)));
     const lending = LENDING.has(stage);
     button('connect').hidden = lending || stage === 'draining' || stage === 'blocked';
     button('connect').disabled = stage === 'impossible';
     button('disconnect').hidden = !lending && stage !== 'blocked';
     button('take-over').hidden = stage !== 'blocked';
     if (status) this.#numbers(stage, status);
+  }
+
+  /** Whether tasks ran just now. @param {Status | null} status */
+  #busy(status) {
+    const now = performance.now();
+    const counted = status ? status.done + status.failed : 0;
+    if (status?.running.length || counted > this.#counted) this.#busyUntil = now + CALM;
+    this.#counted = counted;
+    return now < this.#busyUntil;
   }
 
   /** @param {number} count */
@@ -131,8 +143,8 @@ function seconds(value) {
   return value < 60 ? `${value.toFixed(0)} s` : `${Math.floor(value / 60)} min ${Math.floor(value % 60)} s`;
 }
 
-/** @param {Stage} stage @param {Status | null} status @param {string} reason */
-function detail(stage, status, reason) {
+/** @param {Stage} stage @param {Status | null} status @param {string} reason @param {boolean} busy */
+function detail(stage, status, reason, busy) {
   switch (stage) {
     case 'impossible':
       return 'Something it needs is missing; see below.';
@@ -143,7 +155,7 @@ function detail(stage, status, reason) {
     case 'connecting':
       return 'Looking for the broker.';
     case 'connected':
-      return connected(status);
+      return connected(status, busy);
     case 'waiting':
       return `${sentence(reason || 'the broker is away')} Trying again by itself.`;
     case 'draining':
@@ -155,11 +167,11 @@ function detail(stage, status, reason) {
   }
 }
 
-/** @param {Status | null} status */
-function connected(status) {
+/** @param {Status | null} status @param {boolean} busy */
+function connected(status, busy) {
   if (!status?.workers) return 'Connected, but set to run nothing.';
   if (status.ready < status.workers) return 'Connected. Workers are starting.';
-  return status.running.length ? 'Computing. Thank you!' : 'Connected, waiting for tasks.';
+  return busy ? 'Computing. Thank you!' : 'Connected, waiting for tasks.';
 }
 
 /** @param {string} text */
