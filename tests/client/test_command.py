@@ -381,14 +381,6 @@ async def test_stdin_of_a_terminal_is_not_waited_for(peer: Peer, tmp_path: Path)
     assert (code, shown) == (0, "x 1")
 
 
-def test_every_exit_code_is_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
-    for code, meaning in exits.MEANINGS.items():
-        assert f"| {code} | {meaning} |" in text
-    for name in COMMANDS:
-        assert f"## wasimoff {name}" in text
-
-
 async def test_a_request_of_another_kind_is_an_error(peer: Peer, tmp_path: Path) -> None:
     peer.answer = lambda link, sequence, request: link.send(codec.response(sequence, ok(request)))
     ended = await wasimoff("run", "x", "\udcff", broker=peer.url, cwd=tmp_path)
