@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -157,15 +157,28 @@ def test_health_checks_tell_what_they_cannot_understand() -> None:
     ("workers", "told"), [("0", "the provider has no workers"), ("1", "the provider is not connected to a broker")]
 )
 def test_a_provider_that_cannot_work_is_not_well(tmp_path: Path, workers: str, told: str) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    line = [sys.executable, "-m", "pyodide_provider", "--url", url, "--workers", workers, "--cache", str(tmp_path / "cache")]
     log = tmp_path / "log"
-    with log.open("wb") as sink, subprocess.Popen(line, cwd=ROOT, stdout=sink, stderr=sink) as process:
-        try:
-            deadline = time.monotonic() + 20
-            while "workers," not in log.read_text() or healthy("provider", str(process.pid)) != (1, told):
-                assert time.monotonic() < deadline, log.read_text()
-            process.terminate()
-            assert process.wait(20) == 0
-        finally:
-            process.kill()
+    with full_server() as port, log.open("wb") as sink:
+        options = ["--url", f"http://127.0.0.1:{port}", "--workers", workers, "--cache", str(tmp_path / "cache")]
+        line = [sys.executable, "-m", "pyodide_provider", *options]
+        with subprocess.Popen(line, cwd=ROOT, stdout=sink, stderr=sink) as process:
+            try:
+                deadline = time.monotonic() + 20
+                while "workers," not in log.read_text() or healthy("provider", str(process.pid)) != (1, told):
+                    assert time.monotonic() < deadline, log.read_text()
+                process.terminate()
+                assert process.wait(20) == 0
+            finally:
+                process.kill()
+
+
+@contextmanager
+def full_server() -> Iterator[int]:
+    """The port of a server with all the connections it takes: who tries to connect goes on trying."""
+    with ExitStack() as stack:
+        port: int = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0)).getsockname()[1]
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        yield port
