@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -19,6 +20,8 @@ from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 from pyodide_provider.wire.errors import PeerError
 
+log = logging.getLogger("broker")
+
 MAX_CHORES = 64
 """Uploads, jobs and tasks with inline files that one connection may have under way; more are refused."""
 
@@ -34,7 +37,8 @@ class ClientSocket:
         self._jobs = jobs
         self._open: dict[Task, str] = {}
         self._named: dict[str, Task] = {}
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores: dict[asyncio.Task[None], tuple[int, str]] = {}
+        """What can't be done at once, with its sequence and the name that a Cancel would use."""
         self._handlers: dict[type, Callable[[int, Any, int], None]] = {
             pb.Task.Wasip1.Request: self._run,
             pb.Task.Pyodide.Request: self._run,
@@ -66,7 +70,7 @@ class ClientSocket:
         try:
             self._submit(sequence, request, weight)
         except Inline:
-            self._chore(sequence, self._store_and_run(sequence, request, weight))
+            self._chore(sequence, request.info.id, self._store_and_run(sequence, request, weight))
 
     async def _store_and_run(self, sequence: int, request: Request, weight: int) -> None:
         await self._tasks.store(request)
@@ -94,41 +98,54 @@ class ClientSocket:
             self._socket.drop(1008, "does not read its answers")
 
     def _cancel(self, sequence: int, cancel: pb.Task.Cancel, _: int) -> None:
+        reason = cancel.reason[:500]
         task = self._named.get(cancel.id)
         if task is not None:
-            self._tasks.cancel(task, cancel.reason[:500] or "cancelled by the client")
-        self._outbox.send(codec.response(sequence, pb.Task.Cancel(id=cancel.id, reason=cancel.reason[:500])))
+            self._tasks.cancel(task, reason or "cancelled by the client")
+        elif cancel.id:
+            self._cancel_chores(cancel.id, reason or "cancelled by the client")
+        self._outbox.send(codec.response(sequence, pb.Task.Cancel(id=cancel.id, reason=reason)))
+
+    def _cancel_chores(self, name: str, reason: str) -> None:
+        for chore, (sequence, known) in list(self._chores.items()):
+            if known == name and not chore.done():
+                self._chores[chore] = sequence, ""
+                chore.cancel()
+                self._outbox.send(codec.failure(sequence, f"canceled: {reason}"))
 
     def _ping(self, sequence: int, ping: pb.Ping, _: int) -> None:
         self._outbox.send(codec.response(sequence, ping))
 
     def _upload(self, sequence: int, request: pb.Filesystem.Upload.Request, _: int) -> None:
-        self._chore(sequence, self._store(sequence, request))
+        self._chore(sequence, "", self._store(sequence, request))
 
     async def _store(self, sequence: int, request: pb.Filesystem.Upload.Request) -> None:
         self._outbox.send(codec.response(sequence, await self._jobs.upload(request)))
 
     def _job(self, sequence: int, request: pb.Task.Wasip1.JobRequest, _: int) -> None:
-        self._chore(sequence, self._run_job(sequence, request))
+        self._chore(sequence, request.info.id, self._run_job(sequence, request))
 
     async def _run_job(self, sequence: int, request: pb.Task.Wasip1.JobRequest) -> None:
         self._outbox.send(codec.response(sequence, await self._jobs.run(request, self._requester)))
 
-    def _chore(self, sequence: int, work: Coroutine[Any, Any, None]) -> None:
-        """Do what can't be done at once, beside the reading."""
+    def _chore(self, sequence: int, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do what can't be done at once, beside the reading; a Cancel of that name stops it."""
         if len(self._chores) >= MAX_CHORES:
             work.close()
             text = f"{MAX_CHORES} uploads and jobs of this connection are under way; wait for one"
             raise Refused("resource_exhausted", text, 1)
-        chore = asyncio.create_task(self._answer_failure(sequence, work))
-        self._chores.add(chore)
-        chore.add_done_callback(self._chores.discard)
+        chore = asyncio.create_task(work)
+        self._chores[chore] = sequence, name
+        chore.add_done_callback(self._chore_ended)
 
-    async def _answer_failure(self, sequence: int, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Refused as error:
+    def _chore_ended(self, chore: asyncio.Task[None]) -> None:
+        sequence, _ = self._chores.pop(chore)
+        error = None if chore.cancelled() else chore.exception()
+        if isinstance(error, Refused):
             self._outbox.send(codec.failure(sequence, str(error)))
+        elif error is not None:
+            log.error("a request of a client failed", exc_info=error)
+            self._outbox.send(codec.failure(sequence, "internal: something went wrong in the broker; its log says what"))
 
     def leave(self) -> None:
         """The client is gone: nobody waits for its tasks any more."""

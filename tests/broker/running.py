@@ -12,6 +12,7 @@ from aiohttp import ClientSession, WSMsgType
 from google.protobuf.message import Message
 
 from broker.app import Broker
+from broker.core.task import Standing
 from broker.settings import Settings
 from broker.values import Address
 from pyodide_provider.wire import codec
@@ -43,7 +44,7 @@ async def running(**settings: Any) -> AsyncIterator[Broker]:
 async def until(holds: Callable[[], Any], seconds: float = SOON) -> None:
     """Wait for what the test can only look at."""
     async with asyncio.timeout(seconds):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - of any state there is, in the middle of the broker
             await asyncio.sleep(0.002)
 
 
@@ -214,13 +215,16 @@ class World:
 
     async def provider(self, name: str = "p", slots: int = 1, *, json: bool = False, **fields: Any) -> Provider:
         """A provider that may be dispatched to."""
-        ready = len(self.state.roster.idle)
+        ready = self._ready()
         provider = await self.greeting(name, json=json)
         sequence, _ = await provider.asked(pb.Filesystem.Listing.Request)
         await provider.announce(slots, **fields)
         await provider.answer(sequence, pb.Filesystem.Listing.Response())
-        await until(lambda: not slots or len(self.state.roster.idle) > ready)
+        await until(lambda: self._ready() > ready)
         return provider
+
+    def _ready(self) -> int:
+        return sum(provider.standing is Standing.READY for provider in self.state.providers.values())
 
     def serve(self, provider: Provider, stdout: bytes = b"out") -> None:
         """Let a provider answer everything beside the test."""

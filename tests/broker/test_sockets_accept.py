@@ -126,7 +126,7 @@ async def test_a_frame_that_is_not_of_the_protocol_closes(w: World, path: str, c
 
 
 @pytest.mark.parametrize("path", SOCKETS)
-async def test_a_peer_that_vanishes_in_the_middle_of_a_frame_is_forgotten(w: World, path: str, caplog: pytest.LogCaptureFixture):
+async def test_a_peer_that_vanishes_within_a_frame_is_forgotten(w: World, path: str, caplog: pytest.LogCaptureFixture):
     peer = Peer(await w.connect(path))
     assert peer.ws._response.connection is not None
     peer.ws._response.connection.transport.write(b"\x82\xfe\x10\x00\0\0\0\0half")  # type: ignore[union-attr]
@@ -283,8 +283,9 @@ async def test_a_name_that_is_no_text_does_no_harm(w: World, name: bytes):
     """Sent byte by byte, as no library would."""
     reader, writer = await asyncio.open_connection(*w.broker.url.removeprefix("http://").split(":"))
     writer.write(
-        b"GET /api/provider/ws?id=%b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: %b\r\n\r\n" % (name, BINARY.encode())
+        b"GET /api/provider/ws?id=%b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Protocol: %b\r\n\r\n" % (name, BINARY.encode())
     )
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
     if b" 101 " in head:
@@ -318,7 +319,7 @@ async def test_providers_are_pinged_and_those_that_stay_silent_are_dropped():
             await client.request(task("app", name))
         mute.mute = True
         w.serve(alive, b"")
-        _, request = await mute.run()
+        await mute.run()
         began = asyncio.get_running_loop().time()
         with pytest.raises(Closed) as closed:
             await mute.run()
