@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Worker
 
 from e2e.chromium import Tab
 from e2e.processes import APPS, PATIENCE, TESTING, BrokerProcess, Running, wait_for_running
@@ -92,6 +92,7 @@ def test_a_cancelled_task_frees_its_worker(broker: BrokerProcess, client: Client
     future.cancel()
     assert client.run(TESTING / "noop.wasm").ok
     tab.lending(1)
+    assert len(wasi_workers(tab)) == 1, "the endless loop is still there"
 
 
 def test_a_deadline_ends_an_endless_loop(broker: BrokerProcess, client: Client, tab: Tab) -> None:
@@ -103,7 +104,7 @@ def test_a_deadline_ends_an_endless_loop(broker: BrokerProcess, client: Client, 
 
 def test_a_worker_that_dies_is_replaced(broker: BrokerProcess, client: Client, tab: Tab) -> None:
     tab.open(broker.url, workers=1).lending(1)
-    (worker,) = [worker for worker in tab.page.workers if "/wasi-" in worker.url]
+    (worker,) = wasi_workers(tab)
     worker.evaluate("void setTimeout(() => { throw new Error('planted'); })")
     until = time.monotonic() + PATIENCE
     while "planted" not in tab.log:
@@ -145,3 +146,7 @@ def test_the_same_bytes_in_the_tab_and_natively(broker: BrokerProcess, client: C
     os.kill(native.process.pid, signal.SIGTERM)
     assert native.wait() == 0
     assert not re.search("Traceback", native.output)
+
+
+def wasi_workers(tab: Tab) -> list[Worker]:
+    return [worker for worker in tab.page.workers if "/wasi-" in worker.url]

@@ -21,7 +21,8 @@ test('no run sees what another wrote, and the rootfs stays as it was', () => {
   const shared = tree();
   const one = new Root(shared, budget());
   const two = new Root(shared, budget());
-  open(one, 'a').fd_write(bytes('CHANGED'));
+  open(one, 'a').fd_write(bytes('MINE'));
+  open(one, 'dir/b').fd_pwrite(bytes('longer than it was'), 2n);
   open(one, 'dir/new', wasi.OFLAGS_CREAT).fd_write(bytes('x'));
   assert.equal(one.path_unlink_file('dir/b'), wasi.ERRNO_SUCCESS);
   assert.equal(text(open(two, 'a').fd_read(100).data), 'shared');
