@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from broker.core import events as e
@@ -17,6 +17,7 @@ from pyodide_provider.wire.errors import PeerError
 ANSWERS: dict[str, type] = {"wasip1": pb.Task.Wasip1.Response, "pyodide": pb.Task.Pyodide.Response}
 MAX_REFS = 256
 """Of a listing or an update that are read."""
+REF_LENGTH = len("sha256:") + 64
 MAX_CONCURRENCY = 4096
 """Believed of one provider."""
 
@@ -96,7 +97,7 @@ class ProviderSocket:
         self._handle(e.RunAnswered(self._provider, sequence, response.info.id, response, result == "error"))
 
     def _listed(self, sequence: int, listing: pb.Filesystem.Listing.Response) -> None:
-        self._handle(e.FilesAnnounced(self._provider, tuple(listing.files[:MAX_REFS]), sequence=sequence))
+        self._handle(e.FilesAnnounced(self._provider, _refs(listing.files), sequence=sequence))
 
     def _ponged(self, sequence: int, _: pb.Ping) -> None:
         self._handle(e.PongArrived(self._provider, sequence))
@@ -119,9 +120,13 @@ class ProviderSocket:
                 min(resources.concurrency, MAX_CONCURRENCY),
                 own,
                 resources.engine[:200],
-                frozenset(resources.runs[:16]) or None,
+                frozenset(kind[:20] for kind in resources.runs[:16]) or None,
             )
         )
 
     def _files(self, update: pb.Event.FileSystemUpdate) -> None:
-        self._handle(e.FilesAnnounced(self._provider, tuple(update.added[:MAX_REFS]), tuple(update.removed[:MAX_REFS])))
+        self._handle(e.FilesAnnounced(self._provider, _refs(update.added), _refs(update.removed)))
+
+
+def _refs(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in names[:MAX_REFS] if name.startswith("sha256:") and len(name) == REF_LENGTH)
