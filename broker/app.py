@@ -27,6 +27,10 @@ log = logging.getLogger("broker")
 
 VERSION = version("wasimoff")
 
+UNREAD = 16 << 20
+"""Bytes that a peer may leave unread, beyond one message for a client and all that waits for a provider, which may be given
+all of it at once."""
+
 
 class Broker:
     """A running broker: `await start()`, then `await stop()`, which drains. `url` is known after the start."""
@@ -80,15 +84,15 @@ class Broker:
             *pages.routes(self.settings, VERSION),
         ]
 
-    async def _accept(self, request: web.Request, connected: int, limit: int) -> Socket | web.WebSocketResponse:
+    async def _accept(self, request: web.Request, connected: int, limit: int, unread: int) -> Socket | web.WebSocketResponse:
         check_origin(request, self.settings.allows_origin)
         if connected >= limit or self.dispatcher.state.draining:
             why = "shutting down" if self.dispatcher.state.draining else f"{connected} connections are open, the limit"
             raise web.HTTPServiceUnavailable(text=f"{why}; try again later\n", headers={"Retry-After": "5"})
-        return await accept(request, self._gatherer, max_message=self.settings.max_message)
+        return await accept(request, self._gatherer, max_message=self.settings.max_message, unread_limit=UNREAD + unread)
 
     async def _serve_provider(self, request: web.Request) -> web.WebSocketResponse:
-        socket = await self._accept(request, len(self.dispatcher.links), self.settings.max_providers)
+        socket = await self._accept(request, len(self.dispatcher.links), self.settings.max_providers, self.settings.queue_bytes)
         if not isinstance(socket, Socket):
             return socket
         number = next(self._provider_numbers)
@@ -98,7 +102,7 @@ class Broker:
         return socket.ws
 
     async def _serve_client(self, request: web.Request) -> web.WebSocketResponse:
-        socket = await self._accept(request, len(self._clients), self.settings.max_clients)
+        socket = await self._accept(request, len(self._clients), self.settings.max_clients, self.settings.max_message)
         if not isinstance(socket, Socket):
             return socket
         requester = f"{request.remote or 'local'}#{next(self._client_numbers)}"

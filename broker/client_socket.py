@@ -30,7 +30,6 @@ class ClientSocket:
     """One connected client. Its tasks are cancelled when it goes."""
 
     def __init__(self, socket: Socket, requester: str, tasks: Tasks, jobs: Jobs) -> None:
-        self._socket = socket
         self._outbox = socket.outbox
         self._requester = requester
         self._tasks = tasks
@@ -92,10 +91,7 @@ class ClientSocket:
         name = self._open.pop(task, "")
         if name and self._named.get(name) is task:
             del self._named[name]
-        outbox = self._outbox
-        outbox.send(envelope)
-        if len(envelope) > 1 << 16 and outbox.overfull():
-            self._socket.drop(1008, "does not read its answers")
+        self._outbox.send(envelope)
 
     def _cancel(self, sequence: int, cancel: pb.Task.Cancel, _: int) -> None:
         reason = cancel.reason[:500]

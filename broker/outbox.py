@@ -7,6 +7,7 @@ burst at once instead of frame by frame takes half of the broker's time per task
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from pyodide_provider.wire import codec
 
@@ -43,14 +44,17 @@ class Gatherer:
 
 
 class Outbox:
-    """Call `send` with encoded envelopes; ask `overfull` whether the peer reads what it is sent."""
+    """Call `send` with encoded envelopes. When a peer has left more than `limit` bytes unread, `stuck` is called instead of
+    writing more: what one burst makes may be as large as it is, what stays unread may not."""
 
-    def __init__(self, transport: asyncio.Transport, gatherer: Gatherer, *, json: bool, limit: int) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, gatherer: Gatherer, *, json: bool, limit: int, stuck: Callable[[], None]
+    ) -> None:
         self._transport = transport
         self._json = json
         self._limit = limit
+        self._stuck = stuck
         self._pending: list[bytes] = []
-        self._bytes = 0
         self._gatherer = gatherer
         self._batches = False
         self._greet = False
@@ -65,11 +69,6 @@ class Outbox:
         if not self._pending:
             self._gatherer.add(self)
         self._pending.append(envelope)
-        self._bytes += len(envelope)
-
-    def overfull(self) -> bool:
-        """Whether the peer leaves more unread than it may."""
-        return self._bytes + self._transport.get_write_buffer_size() > self._limit
 
     def flush(self) -> None:
         """Write what is pending now."""
@@ -77,9 +76,10 @@ class Outbox:
         if not pending:
             return
         self._pending = []
-        self._bytes = 0
         if self.closed or self._transport.is_closing():
             return
+        if self._transport.get_write_buffer_size() > self._limit:
+            return self._stuck()
         if self._batches and (len(pending) > 1 or self._greet):
             self._greet = False
             self._transport.write(b"".join(_batched(pending)))

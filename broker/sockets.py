@@ -32,7 +32,7 @@ class Socket:
         self.ws = ws
         self._gatherer = gatherer
         self.json = ws.ws_protocol == codec.PROVIDER_JSON
-        self.outbox = Outbox(transport, gatherer, json=self.json, limit=unread_limit)
+        self.outbox = Outbox(transport, gatherer, json=self.json, limit=unread_limit, stuck=self._stuck)
         self.closed_because = ""
         self._transport = transport
         self._closing: asyncio.Task[bool] | None = None
@@ -97,6 +97,9 @@ class Socket:
             self.outbox.closed = True
             self._closing = asyncio.create_task(self._close(code, reason))
 
+    def _stuck(self) -> None:
+        self.drop(WSCloseCode.POLICY_VIOLATION, "does not read what it is sent")
+
     async def _close(self, code: int, reason: str) -> bool:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -138,7 +141,9 @@ def _why(message: object, ws: web.WebSocketResponse) -> str:
     return "connection lost" if ws.close_code in (None, 1006) else f"closed with {ws.close_code}"
 
 
-async def accept(request: web.Request, gatherer: Gatherer, *, max_message: int) -> Socket | web.WebSocketResponse:
+async def accept(
+    request: web.Request, gatherer: Gatherer, *, max_message: int, unread_limit: int
+) -> Socket | web.WebSocketResponse:
     """Shake hands. A peer that speaks none of our subprotocols is told which there are, and gets a closed socket."""
     ws = web.WebSocketResponse(protocols=codec.SUBPROTOCOLS, max_msg_size=max_message, compress=False, timeout=CLOSE_SECONDS)
     await ws.prepare(request)
@@ -148,7 +153,7 @@ async def accept(request: web.Request, gatherer: Gatherer, *, max_message: int) 
     transport = request.transport
     if transport is None:
         return ws
-    return Socket(ws, transport, gatherer, unread_limit=max_message + (16 << 20))
+    return Socket(ws, transport, gatherer, unread_limit)
 
 
 def check_origin(request: web.Request, allows: Callable[[str], bool]) -> None:

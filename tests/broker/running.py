@@ -147,6 +147,7 @@ class Provider(Peer):
         self.told: list[Message] = []
         self.pings = 0
         self.mute = False
+        self.serving = False
 
     async def announce(self, slots: int, **fields: Any) -> None:
         await self.send(codec.event(0, pb.Event.ProviderResources(concurrency=slots, tasks=0, **fields)))
@@ -165,6 +166,8 @@ class Provider(Peer):
                 self.pings += 1
                 if not self.mute:
                     await self.send(codec.response(envelope.sequence, payload))
+            elif isinstance(payload, pb.Task.Cancel) and self.serving:
+                await self.send(codec.response(envelope.sequence, payload))
             else:
                 assert isinstance(payload, pb.Filesystem.Listing.Request), payload
                 await self.send(codec.response(envelope.sequence, pb.Filesystem.Listing.Response()))
@@ -180,6 +183,7 @@ class Provider(Peer):
 
     async def serve(self, stdout: bytes = b"out") -> None:
         """Answer everything, until the socket closes or the test ends."""
+        self.serving = True
         try:
             while True:
                 sequence, request = await self.run()
@@ -241,7 +245,8 @@ class World:
         for work in self._work:
             work.cancel()
         found = await asyncio.gather(*self._work, return_exceptions=True)
-        await asyncio.gather(*(ws.close() for ws in self._sockets))
+        for ws in self._sockets:
+            ws._response.close()
         for result in found:
             if isinstance(result, Exception):
                 raise result
