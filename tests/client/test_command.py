@@ -353,9 +353,13 @@ async def on_a_terminal(*arguments: str, broker: str, cwd: Path) -> tuple[int, s
             shown.extend(chunk)
 
     reading = asyncio.create_task(asyncio.to_thread(read))
-    code = await asyncio.wait_for(process.wait(), 30)
-    await reading
-    os.close(ours)
+    try:
+        code = await asyncio.wait_for(process.wait(), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await reading
+        os.close(ours)
     return code, shown.decode()
 
 

@@ -14,10 +14,10 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 import pytest
 
 import wasimoff
-from wasimoff import BrokerUnavailable, Client, Task, UsageError
+from wasimoff import BrokerUnavailable, Client, Task, UsageError, WasimoffError
 
 from .conftest import WASM
-from .peer import Peer, echo, serve
+from .peer import Link, Peer, Request, echo, serve
 
 
 @pytest.fixture
@@ -81,6 +81,47 @@ def test_run_many_takes_its_inputs_slowly(peer: Peer, ordered: bool, most: int) 
             next(results)
             assert taken - given <= most
         results.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_run_many_puts_results_in_order_only_when_asked(peer: Peer, ordered: bool) -> None:
+    held: list[tuple[Link, int, Request]] = []
+
+    async def first_comes_last(link: Link, sequence: int, request: Request) -> None:
+        if request.params.args[1] == "0":
+            held.append((link, sequence, request))
+            return
+        await echo(link, sequence, request)
+        if request.params.args[1] == "12":
+            await echo(*held[0])
+
+    peer.answer = first_comes_last
+    with Client(peer.url) as client:
+        results = list(client.run_many((Task("x", [str(n)]) for n in range(30)), in_flight=4, ordered=ordered))
+    indices = [result.index for result in results]
+    assert sorted(indices) == list(range(30))
+    assert (indices == sorted(indices)) is ordered
+    assert all(result.text == f"x {result.index}" for result in results)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_run_many_has_so_many_in_flight(peer: Peer, ordered: bool) -> None:
+    peer.answer = lambda link, sequence, request: None
+    client = Client(peer.url)
+    results = client.run_many((Task("x", [str(n)]) for n in range(30)), in_flight=4, ordered=ordered)
+
+    def consume() -> None:
+        with pytest.raises(WasimoffError, match="closed"):
+            list(results)
+
+    thread = threading.Thread(target=consume)
+    thread.start()
+    until(lambda: len(peer.tasks) >= 4)
+    time.sleep(0.2)
+    assert len(peer.tasks) == 4
+    client.close()
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_leaving_run_many_cancels_the_rest(peer: Peer) -> None:

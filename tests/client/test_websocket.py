@@ -75,6 +75,16 @@ async def test_frames_are_gathered_for_our_own_brokers_only(peer: Peer, extensio
     assert (max(peer.frames) > 1) is extension
 
 
+async def test_gathered_frames_stay_below_the_peers_limit(peer: Peer) -> None:
+    async with AsyncClient(peer.url) as client:
+        for size in (10, 100_000):  # after the first round it is known that frames may be gathered
+            tasks = (Task("x", stdin=bytes(size)) for _ in range(100))
+            results = [result async for result in client.run_many(tasks, in_flight=100)]
+            assert [result.why for result in results] == [""] * 100
+    assert peer.connections == 1
+    assert max(peer.frames) > 1
+
+
 async def test_a_lost_connection_sends_again_what_was_not_answered(peer: Peer) -> None:
     async def cut_once(link: Link, sequence: int, request: Request) -> None:
         if len(peer.tasks) == 5:
