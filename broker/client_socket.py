@@ -13,7 +13,7 @@ from broker.core.outcome import Answered, Outcome
 from broker.core.task import Task
 from broker.errors import Refused
 from broker.jobs import Jobs
-from broker.replies import Request, address
+from broker.replies import Request, address, asked
 from broker.sockets import Socket
 from broker.tasks import Inline, Tasks
 from pyodide_provider.wire import codec
@@ -78,8 +78,7 @@ class ClientSocket:
     def _submit(self, sequence: int, request: Request, weight: int) -> None:
         info = request.info
         name = info.id
-        asked = info if info.HasField("trace") or info.requester or info.reference else None
-        reply = _SocketReply(self, sequence, name, asked)
+        reply = _SocketReply(self, sequence, name, asked(info))
         task = self._tasks.submit(request, self._requester, weight, reply)
         if not reply.resolved:
             self._open[task] = name

@@ -1,4 +1,4 @@
-"""Connect's unary protocol over HTTP: negotiation, bodies, errors (connectrpc.com/docs/protocol). Imports aiohttp, the wire."""
+"""Connect's unary protocol over HTTP: negotiation, bodies, errors (connectrpc.com/docs/protocol). Imports bodies, the wire."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TypeVar
 from aiohttp import web
 from google.protobuf.message import Message
 
+from broker import bodies
 from broker.errors import HTTP_STATUS, Refused
+from broker.negotiation import encoding
 from pyodide_provider.wire import codec
 from pyodide_provider.wire.errors import PeerError
 
@@ -36,15 +38,10 @@ async def read(request: web.Request, cls: type[M]) -> tuple[M, bool, int]:
                 headers={"Accept-Post": f"{PROTO}, {JSON}"},
             )
         as_json = media == JSON
-    encoding = request.headers.get("Content-Encoding")
-    if encoding and encoding.lower() not in ("gzip", "identity", "deflate"):
-        raise Refused("unimplemented", f"Content-Encoding {encoding[:40]!r} is not taken here: use gzip or none")
-    try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise Refused("resource_exhausted", f"the request is too large: {error.text}; upload files and refer to them") from None
-    except web.RequestPayloadError:
-        raise Refused("invalid_argument", "the body can't be read: is it really encoded as its headers say?") from None
+    packed = request.headers.get("Content-Encoding")
+    if packed and packed.lower() not in ("gzip", "identity", "deflate"):
+        raise Refused("unimplemented", f"Content-Encoding {packed[:40]!r} is not taken here: use gzip or none")
+    body = await bodies.read(request, request.client_max_size, "WASIMOFF_MAX_BODY; or upload files and refer to them")
     try:
         message = codec.from_json(body, cls) if as_json else cls.FromString(body)
     except codec.UNDECODABLE:
@@ -74,7 +71,7 @@ def write(request: web.Request, message: Message, as_json: bool) -> web.Response
     """200 with the message in the form that the request had."""
     body = codec.to_json(message).encode() if as_json else message.SerializeToString()
     headers = {"Content-Type": JSON if as_json else PROTO}
-    if len(body) >= GZIP_FROM and "gzip" in request.headers.get("Accept-Encoding", ""):
+    if len(body) >= GZIP_FROM and encoding(request.headers.get("Accept-Encoding"), ("gzip",)):
         body = gzip.compress(body, 1)
         headers["Content-Encoding"] = "gzip"
     return web.Response(body=body, headers=headers)

@@ -17,7 +17,7 @@ from broker.connect import PROTO, encode_error
 from broker.core.outcome import Answered, Outcome
 from broker.core.task import Task
 from broker.errors import Refused
-from broker.replies import address
+from broker.replies import address, asked
 from broker.tasks import Inline, Tasks
 from broker.tasks_api import PATH
 from pyodide_provider.wire import messages_pb2 as pb
@@ -127,8 +127,7 @@ class Front(asyncio.Protocol):
         try:
             request = pb.Task.Wasip1.Request.FromString(body)
             info = request.info
-            asked = info if info.HasField("trace") or info.requester or info.reference else None
-            reply = _FrontReply(self, info.id, asked)
+            reply = _FrontReply(self, info.id, asked(info))
             task = self._tasks.submit(request, self._requester, len(body), reply)
         except (*UNDECODABLE, Inline):
             return self._hand_over(data)

@@ -21,10 +21,15 @@ class Reply(Protocol):
     def resolve(self, task: Task, outcome: Outcome) -> None: ...
 
 
+def asked(info: pb.Task.Metadata) -> pb.Task.Metadata | None:
+    """A client's metadata when it holds more than an id, which is what `address` wants to know."""
+    return info if info.HasField("trace") or info.requester or info.reference else None
+
+
 def address(answered: Answered, id: str, asked: pb.Task.Metadata | None) -> Response:
     """The provider's answer with our own metadata: nothing of what it says about itself is passed on but its trace.
 
-    `asked` is the client's metadata when it holds more than an id: requester, reference or a trace.
+    `asked` is what the function of that name gave for the request.
     """
     response: Response = answered.answer
     if asked is not None and asked.HasField("trace"):
@@ -38,7 +43,8 @@ def address(answered: Answered, id: str, asked: pb.Task.Metadata | None) -> Resp
     info.attempt = answered.attempt
     if asked is not None:
         info.requester = asked.requester
-        info.reference = asked.reference
+        if asked.reference:
+            info.reference = asked.reference
     return response
 
 

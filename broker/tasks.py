@@ -13,7 +13,7 @@ from broker.core.outcome import Answered, Outcome
 from broker.core.task import Task
 from broker.dispatcher import Dispatcher
 from broker.errors import Refused
-from broker.replies import Reply, Request, Response, address
+from broker.replies import Reply, Request, Response, address, asked
 from broker.trace import Event, stamp
 from pyodide_provider.wire import messages_pb2 as pb
 
@@ -122,7 +122,7 @@ class Tasks:
 
     async def run(self, request: Request, requester: str, weight: int, deadline: float | None = None) -> Response:
         """Submit and wait. Raises Refused when there is no answer; cancelling the wait cancels the task."""
-        reply = _FutureReply(self._loop, request.info.id, request.info)
+        reply = _FutureReply(self._loop, request.info.id, asked(request.info))
         try:
             task = self.submit(request, requester, weight, reply, deadline)
         except Inline:
@@ -146,10 +146,10 @@ class _FutureReply:
 
     __slots__ = ("_asked", "_id", "future")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, client_id: str, info: pb.Task.Metadata) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, client_id: str, asked: pb.Task.Metadata | None) -> None:
         self.future: asyncio.Future[Response] = loop.create_future()
         self._id = client_id
-        self._asked = info
+        self._asked = asked
 
     def resolve(self, task: Task, outcome: Outcome) -> None:
         if self.future.done():
