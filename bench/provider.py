@@ -1,10 +1,10 @@
-"""WASI tasks per second through a broker and one provider, beside the bare module on wasmtime in the same run.
+"""WASI tasks per second through a broker and one provider, beside the bare module on the same host in the same run.
 
-    python bench/provider.py [--provider native] [--workers 2] [--seconds 2] [--in-flight 1,8,32] [--work noop,tsp-6,tsp-10]
+    python bench/provider.py [--provider native|browser] [--workers 2] [--seconds 2] [--in-flight 1,8,32] [--work noop,tsp-6]
 
 Broker, provider and this client are processes of their own, on free ports of this machine. CPU is user and system time per
-task, of the provider with its workers and of the broker. `bare` runs the module in as many processes as there are workers,
-each on one wasmtime engine with one compiled module: what the machine gives without any of us.
+task, of the provider with its workers (with all of Chromium) and of the broker. `bare` runs one compiled module, in as many
+processes on wasmtime or workers in Chromium as there are workers: what the machine gives without any of us.
 """
 
 from __future__ import annotations
@@ -132,7 +132,16 @@ def native(url: str, workers: int) -> Iterator[int]:
             yield process.pid
 
 
-PROVIDERS: dict[str, Callable[[str, int], AbstractContextManager[int]]] = {"native": native}
+@contextmanager
+def browser(url: str, workers: int) -> Iterator[int]:
+    """A headless Chromium, as `wasimoff provider --browser` has it."""
+    with running(
+        [sys.executable, "-m", "wasimoff", "provider", "--browser", "--url", url, "--workers", str(workers)]
+    ) as process:
+        yield process.pid
+
+
+PROVIDERS: dict[str, Callable[[str, int], AbstractContextManager[int]]] = {"native": native, "browser": browser}
 """How to start a provider: (broker's address, workers) → context of its process id."""
 
 
@@ -214,8 +223,14 @@ def run_bare(work: Work, seconds: float, barrier: Barrier, counts: multiprocessi
         counts.put((count / took, (time.process_time() - used) / count * 1e6))
 
 
-def bare(work: Work, workers: int, seconds: float) -> tuple[float, float]:
-    """Tasks per second of `workers` processes together, and CPU microseconds per task."""
+def bare_browser(work: Work, workers: int, seconds: float) -> tuple[float, float]:
+    from bare_tab import bare_rate
+
+    rate = bare_rate(work.binary, work.args, work.stdin, workers, seconds)
+    return rate, workers / rate * 1e6
+
+
+def bare_native(work: Work, workers: int, seconds: float) -> tuple[float, float]:
     context = multiprocessing.get_context("spawn")
     barrier, counts = context.Barrier(workers), context.Queue()
     processes = [context.Process(target=run_bare, args=(work, seconds, barrier, counts)) for _ in range(workers)]
@@ -225,6 +240,10 @@ def bare(work: Work, workers: int, seconds: float) -> tuple[float, float]:
         process.join()
     found = [counts.get() for _ in processes]
     return sum(rate for rate, _ in found), sum(used for _, used in found) / workers
+
+
+BARE: dict[str, Callable[[Work, int, float], tuple[float, float]]] = {"native": bare_native, "browser": bare_browser}
+"""(work, workers, seconds) → tasks per second of all workers together, CPU microseconds per task."""
 
 
 def measure(kind: str, options: argparse.Namespace) -> None:
@@ -246,7 +265,7 @@ def measure(kind: str, options: argparse.Namespace) -> None:
                     f" {found['cpu']:10.0f} {found['broker']:8.0f}",
                     flush=True,
                 )
-            alone, used = bare(work, options.workers, options.seconds)
+            alone, used = BARE[kind](work, options.workers, options.seconds)
             print(
                 f"{'bare':8} {name:7} {'':9} {alone:9.0f} {'':8} {'':8} {used:10.0f} {'':8}  {kind} / bare: {rate / alone:.3f}",
                 flush=True,

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from e2e.chromium import Tab, Watch, launch
 from e2e.processes import ROOT, BrokerProcess
@@ -60,6 +60,12 @@ def watch(context: BrowserContext) -> Iterator[Watch]:
     watch = Watch(context)
     yield watch
     watch.check()
+
+
+@pytest.fixture
+def page(context: BrowserContext, watch: Watch) -> Page:
+    """An empty page that is watched."""
+    return context.new_page()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import { Root } from './files.js';
 import { Exit, host } from './host.js';
 import { Input, Output } from './streams.js';
 
+const NO_MEMORY = /allocation failed|could not allocate|cannot allocate|out of memory/i;
 const STDERR_TAIL = 2000; // bytes of stderr that are told with a trap
 
 /**
@@ -74,8 +75,13 @@ function start(module, run, fds) {
 export function failure(thrown) {
   if (thrown instanceof Broken) return { broken: thrown.message };
   if (thrown instanceof Fault) return { error: thrown.message };
-  if (thrown instanceof RangeError && /allocation failed|could not allocate|cannot allocate|out of memory/i.test(thrown.message)) return { broken: `out of memory: ${thrown.message}` };
+  if (thrown instanceof RangeError && NO_MEMORY.test(thrown.message)) return { broken: `out of memory: ${thrown.message}` };
   return { error: trapText(thrown) };
+}
+
+/** Whether a run ended for want of memory, which may be there after a pause. @param {End} end */
+export function starved(end) {
+  return end.broken?.startsWith('out of memory: ') ?? false;
 }
 
 

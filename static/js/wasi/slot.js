@@ -4,7 +4,7 @@ import { Blobs } from './blobs.js';
 import { OFFERED } from './host.js';
 import { Outbox } from './outbox.js';
 import { Programs } from './programs.js';
-import { execute, failure } from './run.js';
+import { execute, failure, starved } from './run.js';
 import { unpack } from './zip.js';
 
 /** @typedef {import('../messages.js').RunField} RunField */
@@ -12,6 +12,7 @@ import { unpack } from './zip.js';
 /** @typedef {{run: RunField, body: Uint8Array<ArrayBuffer>}} Waiting */
 
 const ROOTS_BYTES = 256 << 20;
+const PAUSES = [0, 20, 200]; // ms, before a run is tried again that found no memory
 const NOTHING = new Uint8Array(0);
 
 export class Slot {
@@ -53,10 +54,24 @@ export class Slot {
     while ((next = this.#waiting.shift())) {
       const { run, body } = next;
       this.outbox.before(run);
-      const end = this.#now(run, body) ?? (await this.#later(run, body));
+      let end = this.#now(run, body) ?? (await this.#later(run, body));
+      for (const pause of PAUSES) {
+        if (!starved(end)) break;
+        end = await this.#again(run, body, pause);
+      }
       this.outbox.after(run, end, this.#waiting.length > 0);
     }
     this.#busy = false;
+  }
+
+  /**
+   * Tries a run again that found no memory: what earlier runs took is given back between turns only.
+   * @param {RunField} run @param {Uint8Array<ArrayBuffer>} body @param {number} pause in milliseconds
+   */
+  async #again(run, body, pause) {
+    this.outbox.flush();
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    return this.#later(run, body);
   }
 
   /**
