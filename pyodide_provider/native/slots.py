@@ -89,8 +89,6 @@ class ProcessSlots:
             self.feed(SlotLost(process.slot, reason, outcome))
 
     def _heard(self, process: _Process, event: Event) -> None:
-        if self._alive.get(process.slot) is not process:
-            return
         if isinstance(event, SlotReady):
             self._log(f"worker {process.slot} is ready")
         self.feed(event)
@@ -114,6 +112,8 @@ class _Process(asyncio.Protocol):
 
     async def live(self) -> tuple[str, Outcome | None]:
         """(why it ended, how the run that it died of ends)."""
+        if self._killed:
+            return "stopped", None
         streams = [os.memfd_create("stdout"), os.memfd_create("stderr")]
         try:
             tail = await self._begin(streams)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -108,7 +107,6 @@ class _Link:
         self._open = False
         self._closing: tuple[int, bytes] | None = None
         self._fault = ""
-        self._sockets: list[socket.socket] = []
 
     def send(self, frame: bytes) -> None:
         self._waiting.append(frame)
@@ -129,25 +127,14 @@ class _Link:
                 self._cancel()
 
     def _cancel(self) -> None:
-        # A transport that is closed waits until its buffer is empty, which may be never; a socket that is shut does not.
-        for opened in self._sockets:
-            with suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)
         if self.task is not None:
             self.task.cancel()
-
-    def _make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
-        made = socket.socket(*address[:3])
-        made.setblocking(False)
-        self._sockets.append(made)
-        return made
 
     async def live(self) -> None:
         reason = "given up"
         try:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING)
-            connector = aiohttp.TCPConnector(socket_factory=self._make_socket)
-            async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+            async with aiohttp.ClientSession(timeout=timeout) as session:
                 reason = await self._talk(session)
         except aiohttp.WSServerHandshakeError as error:
             reason = f"{error.message} (HTTP {error.status})"
@@ -184,6 +171,7 @@ class _Link:
             return reason
         finally:
             writer.cancel()
+            # Without it the session would wait until all that was written has left, which may be never.
             await ws.close()
 
     async def _read(self, ws: ClientWebSocketResponse) -> str:

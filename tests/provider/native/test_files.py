@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -137,14 +139,24 @@ class TestArtifacts:
         with pytest.raises(TaskFault, match="more than 256 directories"):
             collect(str(tmp_path), ("d",), 100)
 
+    def test_what_is_asked_for_twice_comes_once(self, tmp_path: Path) -> None:
+        (tmp_path / "d").mkdir()
+        (tmp_path / "d" / "f").write_bytes(b"x")
+        packed, _ = collect(str(tmp_path), ("d/f", "d", "/", "d/./f"), 100)
+        with zipfile.ZipFile(io.BytesIO(packed)) as opened:
+            assert sorted(opened.namelist()) == ["d/", "d/f"]
+
     def test_the_same_files_give_the_same_bytes(self, tmp_path: Path) -> None:
         first, second = tmp_path / "1", tmp_path / "2"
-        for folder, names in ((first, "ab"), (second, "ba")):
+        names = [f"{number:x}" * 3 for number in range(16)]
+        for folder, order in ((first, names), (second, names[::-1])):
             folder.mkdir()
-            for name in names:
+            for name in order:
                 (folder / name).write_bytes(name.encode())
-                os.utime(folder / name, (len(names), 12345))
-        assert collect(str(first), ("/",), 100) == collect(str(second), ("/",), 100)
+                os.utime(folder / name, (len(order), 12345))
+        packed, _ = collect(str(first), ("/",), 100)
+        assert packed == collect(str(second), ("/",), 100)[0]
+        assert list(z.read_zip(packed)) == names
 
 
 class TestScratch:
