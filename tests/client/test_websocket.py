@@ -396,12 +396,12 @@ async def test_a_trace_is_asked_for_and_comes_back(peer: Peer) -> None:
     assert result.trace[0].unixnano <= result.trace[-1].unixnano
 
 
-async def test_ten_thousand_tasks_leave_nothing_behind(peer: Peer) -> None:
+async def test_thousands_of_tasks_leave_nothing_behind(peer: Peer) -> None:
     async with AsyncClient(peer.url) as client:
         count = 0
-        async for result in client.run_many((Task("x", [str(n)]) for n in range(10_000)), in_flight=200):
+        async for result in client.run_many((Task("x", [str(n)]) for n in range(3000)), in_flight=200):
             count += result.ok
-        assert count == 10_000
+        assert count == 3000
         opened = client._opened
         assert opened is not None
         assert len(opened.transport._calls) == 0  # type: ignore[attr-defined]
