@@ -80,10 +80,9 @@ def wait_for_running(client: Client, count: int = 1) -> None:
 class BrokerProcess:
     """`python -m broker` on a free port of loopback."""
 
-    def __init__(self, listen: str = "127.0.0.1:0") -> None:
-        self._running = Running(
-            "-m", "broker", "--http-listen", listen, environ={"WASIMOFF_FILESTORAGE": ":memory:", "WASIMOFF_DRAIN_SECONDS": "1"}
-        )
+    def __init__(self, listen: str = "127.0.0.1:0", environ: dict[str, str] | None = None) -> None:
+        settings = {"WASIMOFF_FILESTORAGE": ":memory:", "WASIMOFF_DRAIN_SECONDS": "1", **(environ or {})}
+        self._running = Running("-m", "broker", "--http-listen", listen, environ=settings)
         self.port = int(self._running.wait_for(r" at https?://[^ ]*:(\d+)")[1])
         self.url = f"http://localhost:{self.port}"
 

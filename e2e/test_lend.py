@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Browser, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Playwright, Route, expect
 
 from e2e.chromium import Tab, Watch, launch
 from e2e.processes import TESTING, TSP, BrokerProcess
@@ -114,6 +114,30 @@ def test_the_broker_restarts(broker: BrokerProcess, tab: Tab, watch: Watch) -> N
     with Client(broker.url) as client:
         assert client.run(TESTING / "noop.wasm").ok
     assert "lost the broker" in tab.log
+
+
+def test_an_updated_server_is_noticed_when_it_is_back(
+    broker: BrokerProcess, context: BrowserContext, tab: Tab, watch: Watch
+) -> None:
+    watch.expected.append("WebSocket connection to")
+    tab.open(broker.url).lending()
+    tab.page.evaluate("document.documentElement.dataset.first = 'yes'")
+
+    def updated(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, body=response.text().replace("{", '{"more": "new/",', 1))
+
+    context.route("**/manifest.json", updated)
+    broker.restart()
+    expect(tab.page.locator("html[data-first]")).to_have_count(0, timeout=30_000)
+    tab.lending()
+
+
+def test_a_changed_fragment_counts(broker: BrokerProcess, tab: Tab) -> None:
+    tab.page.goto(broker.url)
+    tab.wait(link="idle")
+    tab.page.evaluate("location.hash = '#autoconnect=yes&workers=3'")
+    tab.lending(3)
 
 
 def test_the_broker_is_away(broker: BrokerProcess, tab: Tab, watch: Watch) -> None:

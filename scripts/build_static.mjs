@@ -100,6 +100,18 @@ async function wasiWorker() {
   return new Map([['worker.js', result.outputFiles[0].contents]]);
 }
 
+/** The shim as it is, under a name that does not change: for wasi-apps/web_demo. */
+function shim() {
+  const from = join(ROOT, 'node_modules', '@bjorn3', 'browser_wasi_shim', 'dist');
+  const to = join(VENDOR, 'browser_wasi_shim');
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(from).filter((it) => it.endsWith('.js'))) {
+    const content = readFileSync(join(from, name));
+    const target = join(to, name);
+    if (!existsSync(target) || !content.equals(readFileSync(target))) writeFileSync(target, content);
+  }
+}
+
 /** @param {string[]} current directory names that stay */
 function sweep(current) {
   const oldest = Date.now() - KEEP_OLD_DAYS * 24 * 3600 * 1000;
@@ -117,6 +129,7 @@ async function main() {
     python: publish('python', new Map([['python.zip', pythonArchive(ROOT, join(VENDOR, '.wheels'))]])),
     wasi: publish('wasi', await wasiWorker()),
   };
+  shim();
   sweep(Object.values(manifest));
   const path = join(VENDOR, 'manifest.json');
   const text = `${JSON.stringify(manifest, null, 2)}\n`;

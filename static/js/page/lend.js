@@ -22,6 +22,7 @@ class Lending {
   #stage = 'idle';
   #reason = '';
   #crashes = 0;
+  #lost = false;
 
   constructor() {
     this.chosen = settings(location.hash);
@@ -112,6 +113,16 @@ class Lending {
     }
   }
 
+  /** A server that was away may have come back with other files, and will not keep ours for ever. */
+  async #renew() {
+    if (!(await this.provider.outdated())) return;
+    this.log.add('the server was updated: loading the page again');
+    const fragment = new URLSearchParams(location.hash.slice(1));
+    fragment.set('autoconnect', 'yes');
+    history.replaceState(null, '', `#${fragment}`);
+    location.reload();
+  }
+
   #taken() {
     this.provider.stop();
     this.log.add('another tab of this browser took over');
@@ -158,6 +169,8 @@ class Lending {
   /** @param {Stage} stage @param {string} [reason] */
   #enter(stage, reason = '') {
     if (stage === 'connected') this.#crashes = 0;
+    if (stage === 'connected' && this.#stage !== 'connected' && this.#lost) void this.#renew();
+    this.#lost = stage === 'waiting' || (this.#lost && stage === 'connecting');
     this.#stage = stage;
     this.#reason = reason;
     this.view.show(stage, this.#status, reason);

@@ -10,6 +10,7 @@ export class Provider {
   /** @type {Worker | null} */
   #worker = null;
   #starts = 0;
+  #build = '';
 
   /** @param {(report: Report) => void} heard */
   constructor(heard) {
@@ -29,6 +30,7 @@ export class Provider {
     const start = ++this.#starts;
     const manifest = await this.#manifest();
     if (start !== this.#starts) return; // stopped meanwhile
+    this.#build = JSON.stringify(manifest);
     const worker = (this.#worker = new Worker(new URL('../provider/worker.js', import.meta.url), { type: 'module', name: 'provider' }));
     worker.onmessage = (event) => this.heard(event.data);
     worker.onerror = (event) => {
@@ -42,6 +44,12 @@ export class Provider {
   /** @param {Command} command */
   send(command) {
     this.#worker?.postMessage(command);
+  }
+
+  /** Whether the server now has other files than those that were started from. */
+  async outdated() {
+    const manifest = await this.#manifest().catch(() => null);
+    return manifest !== null && JSON.stringify(manifest) !== this.#build;
   }
 
   /** Ends the worker and all that runs in it. */

@@ -1,11 +1,14 @@
 /** The WebSocket to the broker, one at a time. Its frames go straight into Python. */
 
+const OPEN_SECONDS = 15; // a connection that a policy forbids may fail without a word
 const MAX_BUFFERED = 256 << 20;
 const MAX_REASON = 120; // bytes of UTF-8 that a close frame has room for
 
 export class Socket {
   /** @type {WebSocket | null} */
   #socket = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #overdue;
   #opened = () => {};
   /** @type {(frame: Uint8Array) => void} */
   #frame = () => {};
@@ -35,9 +38,11 @@ export class Socket {
       return queueMicrotask(() => this.#lost(reason)); // a page over https may not use ws:
     }
     let up = false;
+    this.#overdue = setTimeout(() => this.#lose(unanswered(this.url)), OPEN_SECONDS * 1000);
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
       up = true;
+      clearTimeout(this.#overdue);
       this.#opened();
     };
     socket.onmessage = (event) => {
@@ -68,6 +73,7 @@ export class Socket {
 
   /** Nothing more is heard of the socket. @param {number} code @param {string} reason */
   #drop(code = 1000, reason = '') {
+    clearTimeout(this.#overdue);
     const socket = this.#socket;
     if (!socket) return;
     this.#socket = null;
@@ -90,7 +96,12 @@ function fitting(reason) {
 /** @param {CloseEvent} event @param {boolean} up @param {string} url */
 function reasonOf(event, up, url) {
   if (event.reason) return event.reason;
-  if (!up && new URL(url).host !== location.host) return `no broker answers at ${url}, or this server allows no connection to it (WASIMOFF_ALLOWED_ORIGINS)`;
-  if (!up) return `no broker answers at ${url}`;
+  if (!up) return unanswered(url);
   return event.code === 1006 ? 'the connection to the broker broke' : `the broker closed the connection (code ${event.code})`;
+}
+
+/** @param {string} url */
+function unanswered(url) {
+  const ours = new URL(url).host === location.host;
+  return `no broker answers at ${url}${ours ? '' : ', or this server allows no connection to it (WASIMOFF_ALLOWED_ORIGINS)'}`;
 }
