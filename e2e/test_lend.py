@@ -172,8 +172,8 @@ def test_the_log_is_bounded(broker: BrokerProcess, tab: Tab) -> None:
         const log = new Log(document.getElementById('log'), false);
         for (let i = 0; i < 1000; i++) log.add(`line ${i} ${'x'.repeat(5000)}`);
     }""")
-    assert tab.page.locator("#log li").count() == 200
-    assert tab.log.startswith(tab.page.locator("#log li").first.inner_text())
+    assert tab.page.locator("#log p").count() == 200
+    assert tab.log.startswith(tab.page.locator("#log p").first.inner_text())
     assert "line 999" in tab.log
     assert len(tab.log) < 200 * 600
 

@@ -4,7 +4,7 @@ const LINES = 200;
 const LENGTH = 500;
 
 export class Log {
-  /** @param {HTMLElement} list an `ol` @param {boolean} verbose whether lines go to the console as well */
+  /** @param {HTMLElement} list of lines @param {boolean} verbose whether lines go to the console as well */
   constructor(list, verbose) {
     this.list = list;
     this.verbose = verbose;
@@ -15,7 +15,7 @@ export class Log {
     const line = text.length > LENGTH ? `${text.slice(0, LENGTH)} …` : text;
     if (this.verbose) console.info(line);
     const pinned = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 8;
-    const item = document.createElement('li');
+    const item = document.createElement('p');
     const time = document.createElement('time');
     time.textContent = new Date().toLocaleTimeString([], { hour12: false });
     item.append(time, ` ${line}`);
