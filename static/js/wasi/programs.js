@@ -4,7 +4,7 @@ import { Fault } from './faults.js';
 
 /** @typedef {import('../messages.js').FileField} FileField */
 
-const KEPT_BYTES = 128 << 20; // of wasm; the compiled code is some times larger
+const KEPT_BYTES = 64 << 20; // of wasm, in each worker; the compiled code is some times larger
 
 export class Programs {
   /** @type {Lru<WebAssembly.Module>} */

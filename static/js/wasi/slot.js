@@ -11,7 +11,7 @@ import { unpack } from './zip.js';
 /** @typedef {import('./tree.js').Tree} Tree */
 /** @typedef {{run: RunField, body: Uint8Array<ArrayBuffer>}} Waiting */
 
-const ROOTS_BYTES = 256 << 20;
+const ROOTS_BYTES = 96 << 20; // in each worker; a larger one is kept alone
 const PAUSES = [0, 20, 200]; // ms, before a run is tried again that found no memory
 const NOTHING = new Uint8Array(0);
 
