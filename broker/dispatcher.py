@@ -110,6 +110,9 @@ class Dispatcher:
 
     def _wake_at(self, instruction: i.WakeAt) -> None:
         if self._timer is not None:
+            # What resolving a task led to may have been performed in between, and asked for an earlier time.
+            if self._timer.when() <= instruction.when:
+                return
             self._timer.cancel()
         self._timer = self._loop.call_at(instruction.when, self._ring)
 
