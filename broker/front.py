@@ -8,6 +8,7 @@ the bytes; the first request of any other form hands the connection to aiohttp f
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -23,7 +24,7 @@ from broker.tasks_api import PATH
 from pyodide_provider.wire import messages_pb2 as pb
 from pyodide_provider.wire.codec import UNDECODABLE
 
-START = f"POST {PATH}RunWasip1 HTTP/1.1\r\n".encode()
+START = f"POST {PATH}RunWasip1 HTTP/1.1".encode()
 MAX_BYTES = 1 << 16
 """Of a request that goes the short way."""
 IDLE_SECONDS = 75.0
@@ -31,6 +32,7 @@ IDLE_SECONDS = 75.0
 IGNORED = frozenset({b"host", b"user-agent", b"accept", b"accept-encoding", b"connect-accept-encoding", b"te"})
 
 HARMLESS = frozenset({(b"connect-protocol-version", b"1"), (b"connection", b"keep-alive")})
+HEADER = re.compile(rb"([!#$%&'*+.^_`|~\w-]+):([\t\x20-\x7e]+)")
 
 
 class Door:
@@ -51,7 +53,7 @@ class Door:
         self._sweep = self._loop.call_later(IDLE_SECONDS / 4, self._sweep_idle)
         since = time.monotonic() - IDLE_SECONDS
         for front in [front for front in self.fronts if front.idle_since < since]:
-            front.close()
+            front.expire()
 
     def close(self) -> None:
         """Close what aiohttp does not close itself; what is written is sent still."""
@@ -73,6 +75,8 @@ class Front(asyncio.Protocol):
         self._length = -1
         self._requester = "local"
         self._since = time.monotonic()
+        self._full = False
+        self._unread = 0
 
     @property
     def idle_since(self) -> float:
@@ -80,6 +84,14 @@ class Front(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.close()
+
+    def expire(self) -> None:
+        """Close, unless the client is still reading an answer; one that stopped to is cut off."""
+        before, self._unread = self._unread, self._transport.get_write_buffer_size()
+        if not self._unread:
+            self._transport.close()
+        elif self._unread == before:
+            self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -99,10 +111,15 @@ class Front(asyncio.Protocol):
     def pause_writing(self) -> None:
         if self._inner is not None:
             self._inner.pause_writing()
+        else:
+            self._full = True
 
     def resume_writing(self) -> None:
         if self._inner is not None:
             self._inner.resume_writing()
+        else:
+            self._full = False
+            self._go_on()
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received() if self._inner is not None else None
@@ -110,7 +127,7 @@ class Front(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._inner is not None:
             self._inner.data_received(data)
-        elif self._task is None:
+        elif self._task is None and not self._full:
             self._serve(data)
         else:
             self._waits += data
@@ -120,9 +137,9 @@ class Front(asyncio.Protocol):
     def _serve(self, data: bytes) -> None:
         head, end, body = data.partition(b"\r\n\r\n")
         if head != self._head:
-            self._length = plain_length(head) if end else -1
+            self._length = plain_length(head)
             self._head = head
-        if len(body) != self._length or len(data) > MAX_BYTES:
+        if not end or len(body) != self._length or len(data) > MAX_BYTES:
             return self._hand_over(data)
         try:
             request = pb.Task.Wasip1.Request.FromString(body)
@@ -143,7 +160,7 @@ class Front(asyncio.Protocol):
         self._inner.data_received(data)
 
     def resolve(self, name: str, asked: pb.Task.Metadata | None, task: Task, outcome: Outcome) -> None:
-        """Answer, and go on with what came meanwhile."""
+        """Answer."""
         self._task = None
         if self._transport.is_closing():
             return
@@ -152,7 +169,11 @@ class Front(asyncio.Protocol):
             self._write(b"200 OK", PROTO, body)
         else:
             self._refuse(Refused(outcome.code, outcome.message, outcome.retry_after))
-        if self._waits:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """With what came while a task ran, or while the client did not read its answer."""
+        if self._waits and self._task is None and not self._full:
             waits, self._waits = self._waits, b""
             if len(waits) > MAX_BYTES:
                 self._transport.resume_reading()
@@ -190,23 +211,23 @@ class _FrontReply:
 def plain_length(head: bytes) -> int:
     """The Content-Length of a request head that is nothing but a task in protobuf; -1: aiohttp shall look at it.
 
-    Every header must be known here: one that changes what the body or the answer is (an encoding, a timeout, an origin,
-    a second length) is not, and neither is one that nobody thought of.
+    Every header must be known here, written in the one way that nobody reads differently: one that changes what the body or
+    the answer is (an encoding, a timeout, an origin, a second length) is not, and neither is one that nobody thought of.
     """
-    if not head.startswith(START):
-        return -1
-    length = -1
-    proto = False
-    for line in head[len(START) :].split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        name, value = name.lower(), value.strip(b" \t")
-        if name == b"content-length" and length < 0 and value.isdigit() and len(value) < 8:
-            length = int(value)
-        elif name == b"content-type" and value == PROTO.encode() and not proto:
-            proto = True
-        elif name not in IGNORED and (name, value.lower()) not in HARMLESS:
+    start, *lines = head.split(b"\r\n")
+    found: dict[bytes, bytes] = {}
+    for line in lines:
+        header = HEADER.fullmatch(line)
+        name = header[1].lower() if header else b""
+        value = header[2].strip(b" \t") if header else b""
+        if not value or name in found:
             return -1
-    return length if proto else -1
+        found[name] = value
+    length = found.pop(b"content-length", b"")
+    if start != START or found.pop(b"content-type", b"") != PROTO.encode() or b"host" not in found:
+        return -1
+    plain = all(name in IGNORED or (name, value.lower()) in HARMLESS for name, value in found.items())
+    return int(length) if plain and length.isdigit() and len(length) < 8 else -1
 
 
 _dated = (0, b"")

@@ -26,9 +26,7 @@ CLOSE_SECONDS = 5.0
 class Socket:
     """One accepted WebSocket. `pump` reads until the end; `drop` closes from our side, with a code and a reason."""
 
-    def __init__(
-        self, ws: web.WebSocketResponse, transport: asyncio.Transport, gatherer: Gatherer, unread_limit: int
-    ) -> None:
+    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport, gatherer: Gatherer, unread_limit: int) -> None:
         self.ws = ws
         self._gatherer = gatherer
         self.json = ws.ws_protocol == codec.PROVIDER_JSON

@@ -81,6 +81,7 @@ class Peer:
         self.ws = ws
         self.json = ws.protocol == codec.PROVIDER_JSON
         self.frames: list[int] = []
+        self.patience: float | None = SOON
         self._waiting: list[pb.Envelope] = []
         self._sequence = 0
 
@@ -100,7 +101,7 @@ class Peer:
     async def next(self) -> pb.Envelope:
         """The next envelope of any kind. Raises Closed."""
         while not self._waiting:
-            message = await asyncio.wait_for(self.ws.receive(), SOON)
+            message = await asyncio.wait_for(self.ws.receive(), self.patience)
             if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING, WSMsgType.ERROR):
                 raise Closed(self.ws.close_code, str(message.extra or ""))
             assert message.type is (WSMsgType.TEXT if self.json else WSMsgType.BINARY)
@@ -184,6 +185,7 @@ class Provider(Peer):
     async def serve(self, stdout: bytes = b"out") -> None:
         """Answer everything, until the socket closes or the test ends."""
         self.serving = True
+        self.patience = None
         try:
             while True:
                 sequence, request = await self.run()
