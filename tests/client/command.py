@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-WASIMOFF = [sys.executable, "-X", "dev", "-W", "error", "-m", "wasimoff"]
+WASIMOFF = [sys.executable, "-W", "error", "-m", "wasimoff"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ def test_a_forgotten_client_ends_its_thread(peer: Peer) -> None:
 def test_the_interpreter_ends_though_a_client_is_open_and_waits(peer: Peer) -> None:
     peer.answer = lambda link, sequence, request: None
     code = f"import wasimoff; c = wasimoff.Client({peer.url!r}); h = c.submit(wasimoff.Task('x'))\nimport time; time.sleep(0.5)"
-    done = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, timeout=30, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     until(lambda: peer.cancels == [peer.tasks[0].info.id])
 
