@@ -165,7 +165,8 @@ class _SocketReply:
         if isinstance(outcome, Answered):
             envelope = codec.response(self._sequence, address(outcome, self._name or task.id, self._asked))
         else:
-            envelope = codec.failure(self._sequence, f"{outcome.code}: {outcome.message}")
+            again = f" (retry after {outcome.retry_after} s)" if outcome.retry_after else ""
+            envelope = codec.failure(self._sequence, f"{outcome.code}: {outcome.message}{again}")
         self._client.resolved(task, envelope)
 
 
