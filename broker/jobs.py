@@ -20,6 +20,8 @@ MAX_RESULTS = 256 << 20
 """Bytes of results that one answer may carry; a task whose result would go past it has that as its error."""
 WINDOW = 512
 """Tasks of one job that wait or run at a time: enough to keep everyone busy, few enough to leave others room."""
+RETRY_SECONDS = 1.0
+"""After which a job looks for room again in a queue that others have filled."""
 
 
 class Jobs:
@@ -55,7 +57,7 @@ class _Job:
         self._deadline = deadline
         self._parent = request.parent
         self._results: list[pb.Task.Wasip1.Response | None] = [None] * len(request.tasks)
-        self._todo = deque(range(len(request.tasks)))
+        self._todo: deque[int] = deque()
         self._open: dict[Task, None] = {}
         self._loop = asyncio.get_running_loop()
         self._finished: asyncio.Future[None] = self._loop.create_future()
@@ -81,12 +83,21 @@ class _Job:
         return response
 
     async def _store_inline(self) -> None:
-        """Inline files once, the parent's for all."""
-        for params in (self._parent, *self._request.tasks):
-            if params.binary.HasField("blob") or params.rootfs.HasField("blob"):
-                carrier = pb.Task.Wasip1.Request(params=params)
-                await self._tasks.store(carrier)
-                params.CopyFrom(carrier.params)
+        """Inline files once, the parent's for all. Tasks whose own can't be kept are not run."""
+        await self._store(self._parent)
+        for index, params in enumerate(self._request.tasks):
+            try:
+                await self._store(params)
+            except Refused as refused:
+                self._results[index] = pb.Task.Wasip1.Response(error=str(refused))
+            else:
+                self._todo.append(index)
+
+    async def _store(self, params: pb.Task.Wasip1.Params) -> None:
+        if params.binary.HasField("blob") or params.rootfs.HasField("blob"):
+            carrier = pb.Task.Wasip1.Request(params=params)
+            await self._tasks.store(carrier)
+            params.CopyFrom(carrier.params)
 
     def _feed(self) -> None:
         """Submit until the window is full. An answer that comes while we submit does not feed once more."""
@@ -128,13 +139,17 @@ class _Job:
         elif outcome.code == "resource_exhausted" and not self._finished.done():
             self._todo.appendleft(index)
             if self._later is None:
-                self._later = self._loop.call_later(max(1, outcome.retry_after), self._feed_later)
+                self._later = self._loop.call_later(RETRY_SECONDS, self._feed_again)
+            return
         else:
             self._results[index] = pb.Task.Wasip1.Response(error=f"{outcome.code}: {outcome.message}")
-        self._feed()
+        self._feed_again()
 
-    def _feed_later(self) -> None:
-        self._later = None
+    def _feed_again(self) -> None:
+        """There may be room: a task of ours has ended, or time has passed."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         self._feed()
 
 

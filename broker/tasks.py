@@ -36,6 +36,7 @@ class Tasks:
         self._loop = asyncio.get_running_loop()
         self._prefix = secrets.token_hex(4)
         self._numbers = count(1)
+        self._most = dispatcher.state.policy.queue_bytes
 
     async def store(self, request: Request) -> None:
         """Put files that came inline into the storage, and refer to them instead. Raises Refused when one can't be kept."""
@@ -59,6 +60,9 @@ class Tasks:
         else:
             kind, module = "pyodide", ""
             self._check_pyodide(request)
+        if weight > self._most:
+            text = f"the task holds {weight} bytes; all that wait may hold {self._most}: upload files and refer to them"
+            raise Refused("resource_exhausted", text)
         info = request.info
         task_id = f"{self._prefix}-{next(self._numbers)}"
         info.id = task_id

@@ -221,16 +221,13 @@ class World:
 
     async def provider(self, name: str = "p", slots: int = 1, *, json: bool = False, **fields: Any) -> Provider:
         """A provider that may be dispatched to."""
-        ready = self._ready()
+        known = set(self.state.providers)
         provider = await self.greeting(name, json=json)
         sequence, _ = await provider.asked(pb.Filesystem.Listing.Request)
         await provider.announce(slots, **fields)
         await provider.answer(sequence, pb.Filesystem.Listing.Response())
-        await until(lambda: self._ready() > ready)
+        await until(lambda: any(p.standing is Standing.READY for n, p in self.state.providers.items() if n not in known))
         return provider
-
-    def _ready(self) -> int:
-        return sum(provider.standing is Standing.READY for provider in self.state.providers.values())
 
     def serve(self, provider: Provider, stdout: bytes = b"out") -> None:
         """Let a provider answer everything beside the test."""

@@ -245,7 +245,7 @@ async def test_what_a_provider_says_it_holds_is_remembered_only_if_it_can_be_a_f
     provider = await w.greeting()
     files = ["", "x" * 1_000_000, "sha256:" + "0" * 1_000_000, "sha256:" + "0" * 64]
     await provider.answer(1, pb.Filesystem.Listing.Response(files=files))
-    await until(w._ready)
+    await until(lambda: any(p.modules for p in w.state.providers.values()))
     (known,) = w.state.providers.values()
     assert list(known.modules) == ["sha256:" + "0" * 64]
 
