@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 from importlib.metadata import version
 from itertools import count
 
 from aiohttp import web
 
-from broker import blobs_api, client_socket, pages, run_api, status, tasks_api
+from broker import blobs_api, pages, run_api, status, tasks_api
 from broker.blobs import Blobs
+from broker.client_socket import ClientSocket
 from broker.core.task import Provider
 from broker.dispatcher import Dispatcher
 from broker.errors import UsageError
@@ -27,6 +29,8 @@ log = logging.getLogger("broker")
 
 VERSION = version("wasimoff")
 
+SETTLE_SECONDS = 2.0
+"""On the way down, for jobs and uploads that came over WebSockets to be answered."""
 UNREAD = 16 << 20
 """Bytes that a peer may leave unread, beyond one message for a client and all that waits for a provider, which may be given
 all of it at once."""
@@ -40,7 +44,7 @@ class Broker:
         self.url = ""
         self._provider_numbers = count(1)
         self._client_numbers = count(1)
-        self._clients: set[Socket] = set()
+        self._clients: set[ClientSocket] = set()
 
     async def start(self) -> None:
         """Raises UsageError when the settings can't work (port taken, data directory not writable, bad certificate)."""
@@ -62,7 +66,10 @@ class Broker:
             self._server = await self._listen(host, port, context)
         except OSError as error:
             await self._close()
-            raise UsageError(f"can't listen on {settings.http_listen}: {error.strerror or error}") from None
+            # uvloop's own words say the address once more; those of getaddrinfo have numbers below 0.
+            number = error.errno or 0
+            why = os.strerror(number) if number > 0 else error.strerror or error
+            raise UsageError(f"can't listen on {settings.http_listen}: {why}") from None
         host = host or "localhost"
         port = self._server.sockets[0].getsockname()[1]
         self.url = f"{'https' if context else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
@@ -106,18 +113,21 @@ class Broker:
         if not isinstance(socket, Socket):
             return socket
         requester = f"{request.remote or 'local'}#{next(self._client_numbers)}"
-        self._clients.add(socket)
+        client = ClientSocket(socket, requester, self.tasks, self.jobs)
+        self._clients.add(client)
         try:
-            return await client_socket.serve(socket, requester, self.tasks, self.jobs)
+            await client.serve()
         finally:
-            self._clients.discard(socket)
+            self._clients.discard(client)
+        return socket.ws
 
     async def stop(self) -> None:
         """Stop accepting, drain, close the sockets with 1001, put the storage away."""
         self._server.close()
         await self.dispatcher.drain(self.settings.drain_seconds)
-        for socket in list(self._clients):
-            socket.drop(1001, "the broker is shutting down")
+        await asyncio.gather(*(client.settle(SETTLE_SECONDS) for client in self._clients))
+        for client in list(self._clients):
+            client.drop(1001, "the broker is shutting down")
         self._door.close()
         await self._close()
 

@@ -1,4 +1,4 @@
-"""A client's WebSocket: requests in, responses out, many at once. Imports the wire, the tasks' door and aiohttp."""
+"""A client's WebSocket: requests in, responses out, many at once. Imports the wire and the tasks' door."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
-
-from aiohttp import web
 
 from broker.core.outcome import Answered, Outcome
 from broker.core.task import Task
@@ -30,6 +28,7 @@ class ClientSocket:
     """One connected client. Its tasks are cancelled when it goes."""
 
     def __init__(self, socket: Socket, requester: str, tasks: Tasks, jobs: Jobs) -> None:
+        self._socket = socket
         self._outbox = socket.outbox
         self._requester = requester
         self._tasks = tasks
@@ -46,6 +45,22 @@ class ClientSocket:
             pb.Filesystem.Upload.Request: self._upload,
             pb.Ping: self._ping,
         }
+
+    async def serve(self) -> None:
+        """Until the client goes."""
+        try:
+            await self._socket.pump(self.receive)
+        finally:
+            self.leave()
+            await self._socket.finish()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for so long until what is done beside the reading is answered."""
+        if self._chores:
+            await asyncio.wait(self._chores, timeout=seconds)
+
+    def drop(self, code: int, reason: str) -> None:
+        self._socket.drop(code, reason)
 
     def receive(self, envelope: pb.Envelope) -> None:
         """One request; a client's responses and events mean nothing to us."""
@@ -168,14 +183,3 @@ class _SocketReply:
             again = f" (retry after {outcome.retry_after} s)" if outcome.retry_after else ""
             envelope = codec.failure(self._sequence, f"{outcome.code}: {outcome.message}{again}")
         self._client.resolved(task, envelope)
-
-
-async def serve(socket: Socket, requester: str, tasks: Tasks, jobs: Jobs) -> web.WebSocketResponse:
-    """Serve one client until it goes."""
-    client = ClientSocket(socket, requester, tasks, jobs)
-    try:
-        await socket.pump(client.receive)
-    finally:
-        client.leave()
-        await socket.finish()
-    return socket.ws

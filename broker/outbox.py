@@ -70,6 +70,14 @@ class Outbox:
             self._gatherer.add(self)
         self._pending.append(envelope)
 
+    def close(self, code: int, reason: str) -> None:
+        """Write what is pending and a close frame; after that, nothing."""
+        self.flush()
+        if not self.closed and not self._transport.is_closing():
+            payload = _close_payload(code, reason)
+            self._transport.write(_header(0x88, len(payload)) + payload)
+        self.closed = True
+
     def flush(self) -> None:
         """Write what is pending now."""
         pending = self._pending
@@ -89,6 +97,11 @@ class Outbox:
             self._transport.write(_header(0x82, len(pending[0])) + pending[0])
         else:
             self._transport.write(b"".join([part for e in pending for part in (_header(0x82, len(e)), e)]))
+
+
+def _close_payload(code: int, reason: str) -> bytes:
+    """Of a close frame (RFC 6455 §5.5.1): at most 125 bytes, the reason whole letters."""
+    return code.to_bytes(2, "big") + reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
 
 
 def _header(opcode: int, length: int) -> bytes:

@@ -33,7 +33,8 @@ class Socket:
         self.outbox = Outbox(transport, gatherer, json=self.json, limit=unread_limit, stuck=self._stuck)
         self.closed_because = ""
         self._transport = transport
-        self._closing: asyncio.Task[bool] | None = None
+        self._cut: asyncio.TimerHandle | None = None
+        """Set when we have closed: the peer has until then to answer."""
         self._ack_due = False
         self._raw = _own_descriptor(transport)
 
@@ -46,6 +47,8 @@ class Socket:
             while True:
                 message = await self._next()
                 hold()
+                if self._cut is not None:
+                    return self.closed_because
                 if message.type is wanted:
                     envelopes = codec.decode_json(message.data) if self.json else codec.decode(message.data)
                     for envelope in envelopes:
@@ -53,8 +56,8 @@ class Socket:
                 elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     self.drop(WSCloseCode.UNSUPPORTED_DATA, f"{ws.ws_protocol} carries {wanted.name.lower()} frames")
                 else:
-                    return self.closed_because or _why(message, ws)
-                if self._closing is not None:
+                    return _why(message, ws)
+                if self._cut is not None:
                     return self.closed_because
         except PeerError as error:
             self.drop(WSCloseCode.INTERNAL_ERROR, str(error))
@@ -88,33 +91,29 @@ class Socket:
             self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def drop(self, code: int, reason: str) -> None:
-        """Close soon: what is pending is written first. A peer that doesn't answer the close is cut off."""
-        if self._closing is None:
+        """Close: what is pending is written first. A peer that doesn't answer the close in time is cut off."""
+        if self._cut is None:
             self.closed_because = reason
-            self.outbox.flush()
-            self.outbox.closed = True
-            self._closing = asyncio.create_task(self._close(code, reason))
+            self._cut = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
+            self.outbox.close(code, reason)
 
     def _stuck(self) -> None:
         self.drop(WSCloseCode.POLICY_VIOLATION, "does not read what it is sent")
 
-    async def _close(self, code: int, reason: str) -> bool:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                return await self.ws.close(code=code, message=reason.encode()[:120])
-        except (TimeoutError, ConnectionError):
-            self._transport.abort()
-            return False
-
     async def finish(self) -> None:
-        """After `pump`: wait for our own close, if there is one."""
+        """After `pump`: if it was us who closed, wait for the peer's answer. What it still sends is read, since a connection
+        that ends with something unread is reset, and then the peer may never see why."""
         self.outbox.flush()
         self.outbox.closed = True
         if self._raw is not None:
             self._raw.close()
             self._raw = None
-        if self._closing is not None:
-            await self._closing
+        if self._cut is not None:
+            try:
+                while (await self.ws.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    pass
+            finally:
+                self._cut.cancel()
 
     def acknowledge_quickly(self) -> None:
         """Send the TCP ack of this turn's messages at once, not with the next answer or after 40 ms.

@@ -102,8 +102,10 @@ class Peer:
         """The next envelope of any kind. Raises Closed."""
         while not self._waiting:
             message = await asyncio.wait_for(self.ws.receive(), self.patience)
-            if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING, WSMsgType.ERROR):
-                raise Closed(self.ws.close_code, str(message.extra or ""))
+            if message.type is WSMsgType.CLOSE:
+                raise Closed(message.data, str(message.extra or ""))
+            if message.type in (WSMsgType.CLOSED, WSMsgType.CLOSING, WSMsgType.ERROR):
+                raise Closed(self.ws.close_code, "")
             assert message.type is (WSMsgType.TEXT if self.json else WSMsgType.BINARY)
             found = list(codec.decode_json(message.data) if self.json else codec.decode(message.data))
             self.frames.append(len(found))

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import WSServerHandshakeError
 
+from broker import sockets
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 from tests.broker.running import Closed, Peer, World, output, task, until, world
@@ -21,6 +22,21 @@ BINARY, JSON = codec.SUBPROTOCOLS
 async def w() -> AsyncIterator[World]:
     async with world(max_message=1 << 16) as found:
         yield found
+
+
+async def shake_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: bytes) -> bytes:
+    """Byte by byte, as no library would; gives the response's head."""
+    writer.write(
+        b"GET %b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Protocol: %b\r\n\r\n" % (path, BINARY.encode())
+    )
+    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+
+
+def masked(opcode: int, payload: bytes) -> bytes:
+    """A short frame of a client, with a mask of zeros."""
+    return bytes((opcode, 0x80 | len(payload))) + bytes(4) + payload
 
 
 # Subprotocols and frames
@@ -134,6 +150,43 @@ async def test_a_peer_that_vanishes_within_a_frame_is_forgotten(w: World, path: 
     await peer.lose()
     await until(lambda: not w.state.providers and not w.broker._clients)
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("path", SOCKETS)
+async def test_a_peer_has_time_to_answer_a_close(w: World, path: str, answers: bool, monkeypatch: pytest.MonkeyPatch):
+    """Until then what it sends is read: a connection that is closed over unread data loses the reason on its way."""
+    monkeypatch.setattr(sockets, "CLOSE_SECONDS", 5 if answers else 0.2)
+    reader, writer = await asyncio.open_connection(*w.broker.url.removeprefix("http://").split(":"))
+    await shake_hands(reader, writer, path.encode())
+    ping = codec.request(1, pb.Ping())
+    writer.write(masked(0x82, b"\xff" * 3) + masked(0x82, ping) * 100)
+    received = b""
+    while b"\x88" not in received:
+        received += await asyncio.wait_for(reader.read(4096), 5)
+    assert received.endswith(b"\x03\xf3frame of 3 bytes is not an Envelope")
+    writer.write(masked(0x82, ping) * 1000)
+    if answers:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.1)
+        writer.write(masked(0x88, b"\x03\xf3"))
+    rest = await asyncio.wait_for(reader.read(), 1)
+    assert len(rest) < 10, "nothing but maybe a second close"
+    writer.close()
+
+
+async def test_a_reason_is_cut_between_letters(w: World):
+    provider = await w.provider()
+    client = await w.client()
+    await client.request(task("app"))
+    sequence, _ = await provider.run()
+    await provider.answer(sequence, pb.Task.Wasip1.Response(info=pb.Task.Metadata(id="é" * 500)))
+    await provider.answer(sequence, pb.Task.Wasip1.Response(info=pb.Task.Metadata(id="é" * 500), error="x"))
+    sequence, _ = await provider.run()
+    await provider.answer(sequence, pb.Task.Wasip1.Response(info=pb.Task.Metadata(id="x" + "é" * 500), error="x"))
+    closed = await provider.closed()
+    assert closed.code == 1008
+    assert closed.reason.startswith("answered for task 'xéé")
 
 
 async def test_a_websocket_ping_is_answered_and_a_close_too(w: World):
@@ -280,18 +333,12 @@ async def test_names_are_not_unique_and_may_be_anything(w: World):
 
 @pytest.mark.parametrize("name", [b"%ff%00%0d%0a", b"\xff\xfe", b"caf\xc3\xa9", b"%ed%a0%80", b"x" * 5000])
 async def test_a_name_that_is_no_text_does_no_harm(w: World, name: bytes):
-    """Sent byte by byte, as no library would."""
     reader, writer = await asyncio.open_connection(*w.broker.url.removeprefix("http://").split(":"))
-    writer.write(
-        b"GET /api/provider/ws?id=%b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-        b"Sec-WebSocket-Protocol: %b\r\n\r\n" % (name, BINARY.encode())
-    )
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    head = await shake_hands(reader, writer, b"/api/provider/ws?id=" + name)
     if b" 101 " in head:
 
         def send(envelope: bytes) -> None:
-            writer.write(bytes((0x82, 0x80 | len(envelope))) + bytes(4) + envelope)
+            writer.write(masked(0x82, envelope))
 
         send(codec.event(0, pb.Event.ProviderResources(concurrency=1)))
         send(codec.response(1, pb.Filesystem.Listing.Response()))

@@ -276,7 +276,7 @@ def stop_reading(peer: Peer) -> None:
 
 
 def unread(w: World) -> int:
-    outboxes = [link.outbox for link in w.broker.dispatcher.links.values()] + [s.outbox for s in w.broker._clients]
+    outboxes = [link.outbox for link in w.broker.dispatcher.links.values()] + [c._outbox for c in w.broker._clients]
     return sum(outbox._transport.get_write_buffer_size() for outbox in outboxes)
 
 
