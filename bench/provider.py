@@ -246,6 +246,10 @@ BARE: dict[str, Callable[[Work, int, float], tuple[float, float]]] = {"native": 
 """(work, workers, seconds) → tasks per second of all workers together, CPU microseconds per task."""
 
 
+Through = Callable[[int, float], dict[str, float]]
+"""(in flight, seconds) → what `through` finds."""
+
+
 def measure(kind: str, options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         url, broker_pid = stack.enter_context(broker())
@@ -254,22 +258,41 @@ def measure(kind: str, options: argparse.Namespace) -> None:
             work = work_named(name)
             ref = upload(url, work)
             first_answer(url, ref)
+
+            def measured(in_flight: int, seconds: float, work: Work = work, ref: str = ref) -> dict[str, float]:
+                return uvloop.run(through(url, work, ref, in_flight, seconds, (provider_pid, broker_pid)))
+
             # All workers have it compiled, and the core knows what it costs.
-            uvloop.run(through(url, work, ref, options.workers, 0.5, (provider_pid, broker_pid)))
-            rate = 0.0
+            measured(options.workers, 0.5)
             for in_flight in options.in_flight:
-                found = uvloop.run(through(url, work, ref, in_flight, options.seconds, (provider_pid, broker_pid)))
-                rate = max(rate, found["rate"])
-                print(
-                    f"{kind:8} {name:7} {in_flight:9} {found['rate']:9.0f} {found['p50']:8.2f} {found['p99']:8.2f}"
-                    f" {found['cpu']:10.0f} {found['broker']:8.0f}",
-                    flush=True,
-                )
-            alone, used = BARE[kind](work, options.workers, options.seconds)
-            print(
-                f"{'bare':8} {name:7} {'':9} {alone:9.0f} {'':8} {'':8} {used:10.0f} {'':8}  {kind} / bare: {rate / alone:.3f}",
-                flush=True,
-            )
+                found = measured(in_flight, options.seconds)
+                show(kind, name, str(in_flight), found)
+            compare(kind, name, work, measured, options)
+
+
+def compare(kind: str, name: str, work: Work, measured: Through, options: argparse.Namespace) -> None:
+    """Alternating, so that what else the machine does hits both; the best of each counts."""
+    ours, alone, used = 0.0, 0.0, float("inf")
+    for _ in range(options.rounds):
+        ours = max(ours, measured(max(options.in_flight), options.seconds)["rate"])
+        rate, cpu = BARE[kind](work, options.workers, options.seconds)
+        alone, used = max(alone, rate), min(used, cpu)
+    show("bare", name, "", {"rate": alone, "cpu": used})
+    print(f"{kind} / bare, best of {options.rounds}: {ours:.0f} / {alone:.0f} = {ours / alone:.3f}", flush=True)
+
+
+def show(kind: str, name: str, in_flight: str, found: dict[str, float]) -> None:
+    cells = [f"{found[key]:{form}}" if key in found else "" for key, form in COLUMNS.values()]
+    print(f"{kind:8} {name:7} {in_flight:>9} " + " ".join(f"{cell:>9}" for cell in cells), flush=True)
+
+
+COLUMNS = {
+    "tasks/s": ("rate", ".0f"),
+    "p50 ms": ("p50", ".2f"),
+    "p99 ms": ("p99", ".2f"),
+    "CPU us": ("cpu", ".0f"),
+    "broker us": ("broker", ".0f"),
+}
 
 
 def numbers(text: str) -> list[int]:
@@ -281,10 +304,11 @@ def main() -> None:
     parser.add_argument("--provider", choices=sorted(PROVIDERS), action="append", help="which ones (default: all)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="of measuring ours and bare in turn, for their ratio")
     parser.add_argument("--in-flight", type=numbers, default=[1, 8, 32])
     parser.add_argument("--work", type=lambda text: text.split(","), default=["noop", "tsp-6", "tsp-8", "tsp-10"])
     options = parser.parse_args()
-    print(f"{'':8} {'work':7} {'in flight':>9} {'tasks/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'CPU us':>10} {'broker':>8}")
+    print(f"{'':8} {'work':7} {'in flight':>9} " + " ".join(f"{column:>9}" for column in COLUMNS))
     for kind in options.provider or PROVIDERS:
         measure(kind, options)
 

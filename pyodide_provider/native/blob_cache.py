@@ -20,6 +20,8 @@ from ..errors import UsageError
 
 DEFAULT_LIMIT = 4 << 30
 MAX_BLOB = 1 << 30
+MAX_REFS = 1000
+"""Told of, at most."""
 ABANDONED = 86400.0
 """Seconds after which nobody is still writing a file."""
 DIGEST = hashlib.sha256().digest_size
@@ -62,8 +64,8 @@ class BlobCache:
     # ports.Blobs
 
     def refs(self) -> list[str]:
-        """Refs of all blobs, the most recently used first."""
-        return [f"sha256:{entry.name}" for _, entry in reversed(_by_age(self._blobs))]
+        """Refs of the blobs, the most recently used first, MAX_REFS at most."""
+        return [f"sha256:{entry.name}" for _, entry in reversed(_by_age(self._blobs)[-MAX_REFS:])]
 
     def has(self, ref: str) -> bool:
         return self._path(ref).is_file()

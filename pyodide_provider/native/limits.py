@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 OUTPUT = 64 << 20
 """Default of `limits.output`: bytes of stdout and stderr together."""
@@ -28,6 +28,12 @@ def die_with_parent(parent: int) -> None:
 
 def no_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def first_to_go() -> None:
+    """When the machine runs out of memory it is a worker that is killed, which is replaced, and not its parent."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("900")
 
 
 def limit_file_size(limit: int) -> None:

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from socket import gethostname
@@ -163,7 +164,9 @@ class Voice:
 
     def log(self, line: str) -> None:
         printable = "".join(char if char.isprintable() else "?" for char in line)
-        print(time.strftime("%H:%M:%S"), printable, file=sys.stderr, flush=True)
+        # Whoever read this may be gone; what runs here goes on.
+        with suppress(OSError):
+            print(time.strftime("%H:%M:%S"), printable, file=sys.stderr, flush=True)
 
     def show(self, status: Status) -> None:
         self._last = status

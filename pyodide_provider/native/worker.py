@@ -18,7 +18,7 @@ from ..errors import HostFault, TaskFault
 from ..slot_messages import ended_message, params_of, read_header, ready_header
 from . import frames
 from .blob_cache import BlobCache
-from .limits import die_with_parent, limit_file_size, no_core_dumps
+from .limits import die_with_parent, first_to_go, limit_file_size, no_core_dumps
 from .programs import Programs
 from .roots import Roots
 from .storage import Storage
@@ -114,6 +114,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     no_core_dumps()
+    first_to_go()
     try:
         with socket.socket(fileno=descriptor) as channel:
             serve(channel, stdout, stderr)

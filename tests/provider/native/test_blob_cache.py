@@ -86,6 +86,13 @@ def test_modules_count_too(tmp_path: Path) -> None:
     assert cache.get_module("other", refs[0]) is None
 
 
+def test_the_listing_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blob_cache, "MAX_REFS", 2)
+    cache = BlobCache(tmp_path)
+    refs = fill(cache, 4, 10)
+    assert cache.refs() == [refs[3], refs[2]]
+
+
 def test_a_blob_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blob_cache, "MAX_BLOB", 10)
     with pytest.raises(UsageError, match="11 bytes is too large to keep, at most 10"):

@@ -18,8 +18,7 @@ from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 from tests.contract import programs as p
 
-from .rig import wait_until
-from .test_slots import _alive, _children_of
+from .rig import alive, children_of, wait_until
 from .tiny_broker import TinyBroker, task, tiny_broker
 
 NOOP, SPIN, BUSY = p.app("testing/noop"), p.app("testing/spin"), p.app("testing/busy")
@@ -103,13 +102,13 @@ async def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
         await broker.joined()
         await broker.ask(task("a", SPIN))
         await asyncio.sleep(0.2)
-        workers = _children_of(made.pid)
+        workers = children_of(made.pid)
         made.process.send_signal(signal.SIGINT)
         await asyncio.sleep(0.2)
         assert made.process.returncode is None
         made.process.send_signal(signal.SIGINT)
         assert await made.ended() == 128 + signal.SIGINT
-        await asyncio.to_thread(wait_until, lambda: not any(map(_alive, workers)), 3)
+        await asyncio.to_thread(wait_until, lambda: not any(map(alive, workers)), 3)
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
@@ -119,11 +118,11 @@ async def test_killed_it_takes_its_workers_along_and_the_next_sweeps(tmp_path: P
             await broker.joined()
             await broker.ask(task("a", SPIN))
             await asyncio.sleep(0.2)
-            workers = _children_of(made.pid)
+            workers = children_of(made.pid)
             assert len(workers) == 2
             made.process.kill()
             await made.ended()
-            await asyncio.to_thread(wait_until, lambda: not any(map(_alive, workers)), 3)
+            await asyncio.to_thread(wait_until, lambda: not any(map(alive, workers)), 3)
         left = os.listdir(tmp_path / "scratch")
         assert len(left) == 1
         async with provider(broker.url, tmp_path) as made:
@@ -169,7 +168,7 @@ async def test_a_worker_killed_from_outside_breaks_its_run_only(tmp_path: Path) 
         await broker.ask(task("a", SPIN))
         await broker.ask(task("b", NOOP))
         await asyncio.sleep(0.2)
-        (worker,) = _children_of(made.pid)
+        (worker,) = children_of(made.pid)
         os.kill(worker, signal.SIGKILL)
         broken = await broker.answer()
         assert broken.error == "worker died: killed by SIGKILL"

@@ -19,7 +19,7 @@ from pyodide_provider.core.run import Broken, Exited, Failed, File
 from tests.contract import programs as p
 from tests.contract.zips import make_zip
 
-from .rig import BlobServer, Rig, ok, params, rig, wait_until
+from .rig import BlobServer, Rig, alive, children_of, ok, params, rig, wait_until
 
 NOOP, SPIN, CAT = p.app("testing/noop"), p.app("testing/spin"), p.app("testing/cat")
 
@@ -52,6 +52,10 @@ def descriptors(pid: int) -> list[str]:
 def core_limits(pid: int) -> list[str]:
     lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
     return next(line for line in lines if "core" in line).split()[4:6]
+
+
+def out_of_memory_score(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/oom_score").read_text())
 
 
 def resident(pid: int) -> int:
@@ -138,11 +142,11 @@ class TestLife:
         parent = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=p.APPS.parent)
         assert parent.stdout is not None
         assert await parent.stdout.readline() == b"up\n"
-        workers = await asyncio.to_thread(_children_of, parent.pid)
+        workers = await asyncio.to_thread(children_of, parent.pid)
         assert len(workers) == 2
         parent.kill()
         await parent.wait()
-        await asyncio.to_thread(wait_until, lambda: not any(_alive(pid) for pid in workers), 3)
+        await asyncio.to_thread(wait_until, lambda: not any(alive(pid) for pid in workers), 3)
 
     async def test_signals_to_the_group_are_for_the_parent(self, tmp_path: Path) -> None:
         async with rig(tmp_path) as made:
@@ -173,6 +177,12 @@ class TestLife:
             await made.start()
             (pid,) = children()
             assert core_limits(pid) == ["0", "0"]
+
+    async def test_a_worker_goes_first_when_memory_runs_out(self, tmp_path: Path) -> None:
+        async with rig(tmp_path) as made:
+            await made.start()
+            (pid,) = children()
+            assert out_of_memory_score(pid) > out_of_memory_score(os.getpid())
 
     async def test_scratch_is_gone_with_the_slot(self, tmp_path: Path) -> None:
         async with rig(tmp_path) as made:
@@ -379,15 +389,3 @@ async def test_ten_kills_in_a_row(tmp_path: Path) -> None:
             made.slots.stop(slot)
         await made.start(11)
         assert await made.run(params(NOOP), slot=11) == Exited(0)
-
-
-def _children_of(parent: int) -> list[int]:
-    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(pid) for pid in listed]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
