@@ -367,10 +367,12 @@ class State:
     def _look_after(self, provider: Provider, now: float) -> None:
         """Ping, cool down, and notice silence and runs without end."""
         policy = self.policy
-        silent = now - provider.heard
-        if silent > 2 * policy.ping_seconds + self._tick_seconds():
-            return self._drop(provider, 1001, f"silent for {silent:.0f} s", now)
+        # Counted in pings, not in seconds: after a pause of our own everybody seems to have been silent.
+        unanswered = provider.unanswered if provider.heard < provider.pinged else 0
+        if unanswered >= 2 and now - provider.pinged >= self._tick_seconds():
+            return self._drop(provider, 1001, f"silent for {now - provider.heard:.0f} s", now)
         if now - provider.pinged >= policy.ping_seconds:
+            provider.unanswered = unanswered + 1
             provider.sequence += 1
             provider.ping = provider.sequence
             provider.pinged = now

@@ -100,6 +100,8 @@ class Provider:
     pinged: float = 0.0
     ping: int = 0
     """Sequence of the Ping that is out; 0: none."""
+    unanswered: int = 0
+    """Pings since it was last heard, as of the last one."""
     round_trip: float = 0.0
     """Seconds, smoothed, from pings."""
     strikes: int = 0
