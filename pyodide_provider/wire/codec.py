@@ -134,9 +134,7 @@ def is_batch(frame: bytes) -> bool:
     return frame.startswith(b"\xa2\x06")
 
 
-def wasip1_output(
-    sequence: int, task: str, status: int, stdout: bytes, stderr: bytes, artifacts: bytes | None = None
-) -> bytes:
+def wasip1_output(sequence: int, task: str, status: int, stdout: bytes, stderr: bytes, artifacts: bytes | None = None) -> bytes:
     """The envelope with a `Task.Wasip1.Response` of a program that ended; `artifacts` is a zip. Status is 0 … 255."""
     output = [b"\x08", varint(status)]
     if stdout:
