@@ -51,6 +51,8 @@ class Dispatcher:
         self._counted_all = 0
         self._quiet = True
         self._idle_waiter: asyncio.Future[None] | None = None
+        self._todo: list[i.Instruction] = []
+        self._performing = False
         self._perform: dict[type, Callable[[Any], None]] = {
             i.Assign: self._assign,
             i.Cancel: self._cancel,
@@ -63,9 +65,19 @@ class Dispatcher:
         }
 
     def handle(self, event: e.Event) -> None:
+        """What a reply leads to in the middle of this (its client's next task) comes after all that was decided before."""
+        todo = self._todo
+        todo += self.state.handle(event, self._loop.time())
+        if self._performing:
+            return
+        self._performing = True
         perform = self._perform
-        for instruction in self.state.handle(event, self._loop.time()):
-            perform[type(instruction)](instruction)
+        try:
+            for instruction in todo:
+                perform[type(instruction)](instruction)
+        finally:
+            todo.clear()
+            self._performing = False
 
     def now(self) -> float:
         """The core's time: the loop's."""
@@ -110,9 +122,6 @@ class Dispatcher:
 
     def _wake_at(self, instruction: i.WakeAt) -> None:
         if self._timer is not None:
-            # What resolving a task led to may have been performed in between, and asked for an earlier time.
-            if self._timer.when() <= instruction.when:
-                return
             self._timer.cancel()
         self._timer = self._loop.call_at(instruction.when, self._ring)
 

@@ -530,11 +530,27 @@ async def test_a_deadline_counts_though_it_was_set_while_another_passed():
 
     async with world() as w, connected(w.broker.url) as far, connected(w.broker.url) as c:
         far.write(by(1000))
-        c.write(by(0.1))
+        c.write(by(0.3))
         await until(lambda: w.state.waiting == 2)
-        c.write(by(0.2))
-        assert (await c.answer(1)).status == 504
-        assert (await c.answer(1)).status == 504
+        c.write(by(0.5))
+        assert (await c.answer()).status == 504
+        assert (await c.answer()).status == 504
+
+
+async def test_requests_reach_a_provider_in_the_order_of_their_sequences():
+    """Though the answer of one lets in the next, which is assigned before what was decided with that answer is sent."""
+    async with world() as w, connected(w.broker.url) as c:
+        provider, other = await w.provider(), await w.client()
+        c.write(plain("a"))
+        first, request = await provider.run()
+        await other.request(task("app", "b"))
+        await until(lambda: w.state.waiting == 1)
+        c.write(plain("c"))
+        await asyncio.sleep(0.01)
+        await provider.answer(first, output(request))
+        found = [await provider.run() for _ in range(2)]
+        assert [list(request.params.args) for _, request in found] == [["b"], ["c"]]
+        assert first < found[0][0] < found[1][0]
 
 
 # TLS
