@@ -48,7 +48,7 @@ unit: setup ## tests without a browser
 	$(BIN)/python -m pytest tests
 
 e2e: setup ## end to end, with real Chromium
-	$(BIN)/python -m pytest e2e
+	$(BIN)/python -m pytest e2e --timeout 300
 
 bench: setup ## measurements, as ratios
 	$(BIN)/python bench/broker.py

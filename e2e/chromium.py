@@ -18,7 +18,7 @@ FLAGS = (
     "--disable-sync",
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-BOOT_SECONDS = 30
+BOOT_SECONDS = 90
 
 
 def launch(playwright: Playwright, *flags: str) -> Browser:

@@ -50,7 +50,7 @@ def client(broker: BrokerProcess) -> Iterator[Client]:
 def context(chromium: Browser, broker: BrokerProcess) -> Iterator[BrowserContext]:
     """One person's browser: tabs in it share storage and locks. Needs the broker, so that it is closed first."""
     context = chromium.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(45_000)
     yield context
     context.close()
 

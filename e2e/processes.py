@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 APPS = ROOT / "wasi-apps"
 TESTING = APPS / "testing"
 TSP = APPS / "travelling_salesman" / "tsp.wasm"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Running:

@@ -129,7 +129,7 @@ def test_an_updated_server_is_noticed_when_it_is_back(
 
     context.route("**/manifest.json", updated)
     broker.restart()
-    expect(tab.page.locator("html[data-first]")).to_have_count(0, timeout=30_000)
+    expect(tab.page.locator("html[data-first]")).to_have_count(0, timeout=90_000)
     tab.lending()
 
 

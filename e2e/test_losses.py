@@ -40,7 +40,7 @@ def other_tab(chromium: Browser, broker: BrokerProcess) -> Iterator[Tab]:
 def test_a_tab_is_closed_in_mid_task(broker: BrokerProcess, client: Client, tab: Tab, other_tab: Tab) -> None:
     other_tab.open(broker.url, workers=0, name="second").wait(link="connected")
     tab.open(broker.url, name="first").lending()
-    future = client.submit(Task(BUSY, ["1500", "moved"]))
+    future = client.submit(Task(BUSY, ["5000", "moved"]))
     wait_for_running(client)
     other_tab.page.get_by_role("button", name="One worker more").click()
     other_tab.lending(1)
@@ -53,7 +53,7 @@ def test_a_tab_crashes_in_mid_task_and_a_native_provider_takes_over(
     broker: BrokerProcess, client: Client, tab: Tab, request: pytest.FixtureRequest
 ) -> None:
     tab.open(broker.url).lending()
-    future = client.submit(Task(BUSY, ["2000", "moved"]))
+    future = client.submit(Task(BUSY, ["5000", "moved"]))
     wait_for_running(client)
     request.getfixturevalue("native")
     tab.crash()
@@ -63,7 +63,7 @@ def test_a_tab_crashes_in_mid_task_and_a_native_provider_takes_over(
 
 def test_a_reload_in_mid_task(broker: BrokerProcess, client: Client, tab: Tab) -> None:
     tab.open(broker.url).lending()
-    future = client.submit(Task(BUSY, ["500", "again"]))
+    future = client.submit(Task(BUSY, ["2000", "again"]))
     wait_for_running(client)
     tab.page.reload()
     result = future.result(PATIENCE)
@@ -92,7 +92,7 @@ def test_a_cancelled_task_frees_its_worker(broker: BrokerProcess, client: Client
     future.cancel()
     assert client.run(TESTING / "noop.wasm").ok
     tab.lending(1)
-    assert len(wasi_workers(tab)) == 1, "the endless loop is still there"
+    wait_for_workers(tab, 1)
 
 
 def test_a_deadline_ends_an_endless_loop(broker: BrokerProcess, client: Client, tab: Tab) -> None:
@@ -104,6 +104,7 @@ def test_a_deadline_ends_an_endless_loop(broker: BrokerProcess, client: Client, 
 
 def test_a_worker_that_dies_is_replaced(broker: BrokerProcess, client: Client, tab: Tab) -> None:
     tab.open(broker.url, workers=1).lending(1)
+    wait_for_workers(tab, 1)
     (worker,) = wasi_workers(tab)
     worker.evaluate("void setTimeout(() => { throw new Error('planted'); })")
     until = time.monotonic() + PATIENCE
@@ -116,7 +117,7 @@ def test_a_worker_that_dies_is_replaced(broker: BrokerProcess, client: Client, t
 
 def test_fewer_workers_while_one_is_busy(broker: BrokerProcess, client: Client, tab: Tab) -> None:
     tab.open(broker.url, workers=2).lending(2)
-    futures = [client.submit(Task(BUSY, ["800", str(number)])) for number in range(2)]
+    futures = [client.submit(Task(BUSY, ["3000", str(number)])) for number in range(2)]
     wait_for_running(client, 2)
     tab.page.get_by_role("button", name="One worker fewer").click()
     assert sorted(future.result(PATIENCE).text for future in futures) == ["done 0\n", "done 1\n"]
@@ -126,7 +127,7 @@ def test_fewer_workers_while_one_is_busy(broker: BrokerProcess, client: Client, 
 def test_stopping_gives_back_what_runs(broker: BrokerProcess, client: Client, tab: Tab, other_tab: Tab) -> None:
     other_tab.open(broker.url, workers=0, name="second").wait(link="connected")
     tab.open(broker.url).lending()
-    future = client.submit(Task(BUSY, ["1500", "given back"]))
+    future = client.submit(Task(BUSY, ["5000", "given back"]))
     wait_for_running(client)
     other_tab.page.get_by_role("button", name="One worker more").click()
     other_tab.lending(1)
@@ -146,6 +147,14 @@ def test_the_same_bytes_in_the_tab_and_natively(broker: BrokerProcess, client: C
     os.kill(native.process.pid, signal.SIGTERM)
     assert native.wait() == 0
     assert not re.search("Traceback", native.output)
+
+
+def wait_for_workers(tab: Tab, count: int) -> None:
+    """Until the browser has told of those that were ended, which it does a little later."""
+    until = time.monotonic() + PATIENCE
+    while len(wasi_workers(tab)) != count:
+        assert time.monotonic() < until, f"{len(wasi_workers(tab))} workers live, {count} should"
+        tab.page.wait_for_timeout(50)
 
 
 def wasi_workers(tab: Tab) -> list[Worker]:
