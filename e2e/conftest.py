@@ -6,11 +6,15 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from e2e.chromium import Tab, Watch, launch
 from e2e.processes import ROOT, BrokerProcess
 from wasimoff import Client
+
+
+# Patience costs nothing where things work, and machines are sometimes slow.
+expect.set_options(timeout=45_000)
 
 
 @pytest.fixture(scope="session", autouse=True)
