@@ -12,7 +12,6 @@ from e2e.chromium import Tab, Watch, launch
 from e2e.processes import ROOT, BrokerProcess
 from wasimoff import Client
 
-
 # Patience costs nothing where things work, and machines are sometimes slow.
 expect.set_options(timeout=45_000)
 
