@@ -45,6 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings.from_command_line(sys.argv[1:] if arguments is None else arguments, os.environ)
         level = logging.DEBUG if settings.debug else logging.INFO
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+        if not settings.debug:
+            # Remarks on slow callbacks, where PYTHONASYNCIODEBUG is set: for developers.
+            logging.getLogger("asyncio").setLevel(logging.ERROR)
         # aiohttp tells of every request that it can't parse, with a traceback: the peer is told already.
         logging.getLogger("aiohttp.server").addFilter(lambda record: not (record.exc_info and _is_bad(record.exc_info[1])))
         _run(settings)
