@@ -334,7 +334,7 @@ async def test_a_body_that_stops_arriving(w: World, monkeypatch: pytest.MonkeyPa
     reader, writer = await asyncio.open_connection(host, int(port))
     head = f"POST {METHODS}RunWasip1 HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTO}\r\nContent-Length: 100\r\n\r\n"
     writer.write(head.encode() + b"half")
-    answer = await asyncio.wait_for(reader.readuntil(b"}"), 5)
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
     assert b" 504 " in answer.splitlines()[0]
     assert b"deadline_exceeded" in answer
     writer.close()
@@ -362,7 +362,7 @@ async def test_the_earlier_of_timeout_and_deadline_counts(w: World):
     soon = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time())) + ".000Z"
     body = json.dumps(TASK | {"qos": {"deadline": soon}}).encode()
     assert (await post(w, body, JSON, Connect_Timeout_Ms="9999999999")).status == 504
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("text", ["0", "00"])

@@ -47,7 +47,7 @@ class Process:
     def signal(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
-    async def ends(self, seconds: float = 5.0) -> int:
+    async def ends(self, seconds: float = 30.0) -> int:
         async with asyncio.timeout(seconds):
             assert self.process.stderr is not None
             self.said += (await self.process.stderr.read()).decode()
@@ -71,7 +71,7 @@ class Process:
         return provider
 
     async def waiting(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 async with self.http.get(self.url + "/api/status") as response:
                     if (await response.json())["queue"]["waiting"] == count:
@@ -81,7 +81,7 @@ class Process:
     async def goes_down(self) -> None:
         """Nobody new is let in."""
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while True:
                     await self.client()
         except (ClientConnectionError, WSServerHandshakeError):
@@ -177,7 +177,7 @@ async def test_what_does_not_finish_in_time_is_cancelled():
         assert (await over_http)[0] == 503
         assert await asyncio.gather(ended, closing(client)) == [1001] * 2
         assert await broker.ends() == 0
-        assert 0.3 < time.monotonic() - began < 3
+        assert 0.3 < time.monotonic() - began < 10
         assert "1 runs did not end within 0.3 s" in broker.said
 
 
@@ -215,7 +215,7 @@ async def test_a_second_signal_ends_at_once():
         began = time.monotonic()
         broker.signal()
         assert await broker.ends() == 130
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5, "sooner than the drain would end"
 
 
 async def test_peers_that_do_not_answer_the_close_do_not_hold_it_up():
@@ -228,7 +228,7 @@ async def test_peers_that_do_not_answer_the_close_do_not_hold_it_up():
         writer.write(b"POST /api/storage/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
         await broker.waiting(0)
         broker.signal()
-        assert await broker.ends(12) == 0
+        assert await broker.ends() == 0
         writer.close()
 
 

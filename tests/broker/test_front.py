@@ -74,7 +74,7 @@ class Connection:
     def write(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def answer(self, seconds: float = 5.0) -> Answer:
+    async def answer(self, seconds: float = 20.0) -> Answer:
         """Raises EOFError when the connection ends instead."""
         async with asyncio.timeout(seconds):
             line, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -332,10 +332,10 @@ async def all_answers(url: str, data: bytes) -> list[Answer]:
         c.write(data)
         try:
             with suppress(TimeoutError):
-                found.append(await c.answer(0.1))
+                found.append(await c.answer(0.3))
             c.write(END)
             while True:
-                found.append(await c.answer(0.3))
+                found.append(await c.answer(2))
         except TimeoutError:
             pass
         except (EOFError, ConnectionError):
@@ -500,11 +500,11 @@ async def test_idle_connections_are_closed_and_busy_ones_are_not(monkeypatch: py
         async with connected(w.broker.url) as idle, connected(w.broker.url) as busy, connected(w.broker.url) as deaf:
             busy.write(plain("a"))
             sequence, request = await provider.run()
-            assert await asyncio.wait_for(idle.reader.read(), 2) == b""
+            assert await asyncio.wait_for(idle.reader.read(), 20) == b""
             await provider.answer(sequence, output(request))
             assert (await busy.answer()).stdout == b"out"
             deaf.writer.transport.abort()
-            assert await asyncio.wait_for(busy.reader.read(), 2) == b""
+            assert await asyncio.wait_for(busy.reader.read(), 20) == b""
         await until(lambda: not w.broker._door.fronts)
 
 
@@ -574,7 +574,7 @@ async def test_over_tls(certificate: tuple[Path, Path]):
         protocols = ["wasimoff_provider_v1_json"]
         ws = await w.http.ws_connect(f"wss://localhost:{port}/api/client/ws", ssl=context, protocols=protocols)
         await ws.send_str('{"sequence": 1, "type": "Request", "payload": {"@type": "x/wasimoff.v1.Ping"}}')
-        assert json.loads(await ws.receive_str(timeout=5))["type"] == "Response"
+        assert json.loads(await ws.receive_str(timeout=20))["type"] == "Response"
         await ws.close()
         async with connected(f"https://127.0.0.1:{port}", ssl=context, server_hostname="localhost") as c:
             content = task("nothing").SerializeToString()

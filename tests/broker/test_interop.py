@@ -42,7 +42,7 @@ class Wire:
 
     async def receive(self) -> tuple[pb.Envelope, str]:
         """The next envelope and the name of its payload."""
-        message = await asyncio.wait_for(self.ws.receive(), 5)
+        message = await asyncio.wait_for(self.ws.receive(), 20)
         if self.ws.protocol == JSON:
             assert message.type is WSMsgType.TEXT, message
             envelope = json_format.Parse(message.data, pb.Envelope())

@@ -32,7 +32,7 @@ async def shake_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         b"Sec-WebSocket-Protocol: %b\r\n\r\n" % (path, BINARY.encode())
     )
-    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
 
 
 def masked(opcode: int, payload: bytes) -> bytes:
@@ -164,14 +164,14 @@ async def test_a_peer_has_time_to_answer_a_close(w: World, path: str, answers: b
     writer.write(masked(0x82, b"\xff" * 3) + masked(0x82, ping) * 100)
     received = b""
     while b"\x88" not in received:
-        received += await asyncio.wait_for(reader.read(4096), 5)
+        received += await asyncio.wait_for(reader.read(4096), 20)
     assert received.endswith(b"\x03\xf3frame of 3 bytes is not an Envelope")
     writer.write(masked(0x82, ping) * 1000)
     if answers:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.1)
         writer.write(masked(0x88, b"\x03\xf3"))
-    rest = await asyncio.wait_for(reader.read(), 1)
+    rest = await asyncio.wait_for(reader.read(), 20)
     assert len(rest) < 10, "nothing but maybe a second close"
     writer.close()
 
@@ -384,11 +384,10 @@ async def test_providers_are_pinged_and_those_that_stay_silent_are_dropped():
 
 async def test_a_pause_of_the_broker_itself_costs_nobody_the_connection():
     """A laptop that slept, a disk that stood still: nobody was asked in that time, so nobody was silent."""
-    async with world(ping_seconds=0.1) as w:
+    async with world(ping_seconds=0.4) as w:
         w.serve(await w.provider("alive"))
-        for _ in range(3):
-            time.sleep(0.5)  # noqa: ASYNC251 - the pause
-            await asyncio.sleep(0.05)
+        time.sleep(1.2)  # noqa: ASYNC251 - the pause
+        await asyncio.sleep(0.5)
         assert [p.name for p in w.state.providers.values()] == ["alive"]
 
 

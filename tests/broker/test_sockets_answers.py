@@ -308,7 +308,7 @@ async def test_a_client_that_never_reads_is_dropped_before_it_fills_the_memory(k
             if not w.broker._clients:
                 break
             with suppress(ConnectionError):
-                await asyncio.wait_for(deaf.ws.send_bytes(frame), 5)
+                await asyncio.wait_for(deaf.ws.send_bytes(frame), 20)
             await asyncio.sleep(0)
             most = max(most, unread(w))
         await until(lambda: not w.broker._clients)
@@ -327,7 +327,7 @@ async def test_a_provider_that_never_reads_is_dropped_before_it_fills_the_memory
             if not w.state.providers:
                 break
             with suppress(ConnectionError):
-                await asyncio.wait_for(deaf.ws.send_bytes(frame), 5)
+                await asyncio.wait_for(deaf.ws.send_bytes(frame), 20)
             await asyncio.sleep(0)
             most = max(most, unread(w))
         await until(lambda: not w.state.providers)
@@ -389,7 +389,7 @@ async def test_the_first_frame_after_the_extension_is_shown_is_a_batch(w: World)
     provider = await w.greeting()
     await provider.next()
     await provider.announce(1, extension=1)
-    message = await provider.ws.receive_bytes(timeout=5)
+    message = await provider.ws.receive_bytes(timeout=20)
     assert codec.is_batch(message)
 
 
