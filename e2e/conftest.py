@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
@@ -79,3 +80,29 @@ def new_tab(context: BrowserContext, watch: Watch) -> Callable[[], Tab]:
 @pytest.fixture
 def tab(new_tab: Callable[[], Tab]) -> Tab:
     return new_tab()
+
+
+@dataclass(frozen=True)
+class Lent:
+    """A broker, and one tab that lends to it with two workers."""
+
+    broker: BrokerProcess
+    client: Client
+    tab: Tab
+
+    def count(self, name: str) -> int:
+        return int(self.tab.page.locator("html").get_attribute(f"data-{name}") or 0)
+
+
+@pytest.fixture(scope="module")
+def lent(chromium: Browser) -> Iterator[Lent]:
+    """One for all tests of a module that leave it as they found it: Python takes seconds to start in a tab."""
+    broker = BrokerProcess()
+    context = chromium.new_context()
+    watch = Watch(context)
+    with Client(broker.url) as client:
+        yield Lent(broker, client, Tab(context.new_page()).open(broker.url).lending())
+    context.close()
+    print(broker.output)
+    broker.close()
+    watch.check()

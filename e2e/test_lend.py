@@ -8,6 +8,7 @@ from collections.abc import Callable
 from playwright.sync_api import Browser, BrowserContext, Playwright, Route, expect
 
 from e2e.chromium import Tab, Watch, launch
+from e2e.conftest import Lent
 from e2e.processes import TESTING, TSP, BrokerProcess
 from wasimoff import Client, Task
 
@@ -31,30 +32,33 @@ def test_a_person_starts_and_stops_lending(broker: BrokerProcess, client: Client
     tab.wait(5, link="connected")
 
 
-def test_a_task_runs_through_the_tab(broker: BrokerProcess, client: Client, tab: Tab) -> None:
-    tab.open(broker.url).lending()
-    result = client.run(TSP, ["read"], stdin=CITIES.encode())
+def test_a_task_runs_through_the_tab(lent: Lent) -> None:
+    result = lent.client.run(TSP, ["read"], stdin=CITIES.encode())
     assert result.ok, result.error
     assert result.text.startswith("cities 6\n")
     assert result.provider.startswith("chromium-")
-    tab.wait(5, done=1, failed=0, running=0)
-    expect(tab.page.locator("#done")).to_have_text("1")
-    expect(tab.page.locator("#peers")).to_have_text("1")
+    lent.tab.wait(5, done=1, failed=0, running=0)
+    expect(lent.tab.page.locator("#done")).to_have_text("1")
+    expect(lent.tab.page.locator("#peers")).to_have_text("1")
 
 
-def test_many_tasks_run_and_are_counted(broker: BrokerProcess, client: Client, tab: Tab) -> None:
-    tab.open(broker.url).lending()
-    results = list(client.run_many([Task(TSP, ["rand", str(3 + i % 5)]) for i in range(300)], in_flight=32))
+def test_many_tasks_run_and_are_counted(lent: Lent) -> None:
+    before = lent.count("done")
+    results = list(lent.client.run_many([Task(TSP, ["rand", str(3 + i % 5)]) for i in range(300)], in_flight=32))
     assert sum(result.ok for result in results) == 300
-    tab.wait(5, done=300, running=0)
-    assert "task" not in tab.log.lower(), "the log must not grow with every task"
+    lent.tab.wait(5, done=before + 300, running=0)
+    assert "task" not in lent.tab.log.lower(), "the log must not grow with every task"
 
 
-def test_a_failing_program_is_counted_and_the_tab_goes_on(broker: BrokerProcess, client: Client, tab: Tab) -> None:
-    tab.open(broker.url).lending()
-    assert client.run(TESTING / "trap.wasm").error.startswith("unreachable")
-    assert client.run(TESTING / "exitcode.wasm", ["200"]).status == 200
-    tab.wait(5, done=1, failed=1)
+def test_a_failing_program_is_counted_and_the_tab_goes_on(lent: Lent) -> None:
+    done, failed = lent.count("done"), lent.count("failed")
+    assert lent.client.run(TESTING / "trap.wasm").error.startswith("unreachable")
+    assert lent.client.run(TESTING / "exitcode.wasm", ["200"]).status == 200
+    lent.tab.wait(5, done=done + 1, failed=failed + 1)
+
+
+def test_the_page_is_isolated(lent: Lent) -> None:
+    assert lent.tab.page.evaluate("crossOriginIsolated") is True
 
 
 def test_workers_are_added_and_taken_away(broker: BrokerProcess, client: Client, tab: Tab) -> None:
@@ -176,11 +180,6 @@ def test_the_log_is_bounded(broker: BrokerProcess, tab: Tab) -> None:
     assert tab.log.startswith(tab.page.locator("#log p").first.inner_text())
     assert "line 999" in tab.log
     assert len(tab.log) < 200 * 600
-
-
-def test_the_page_is_isolated_and_nothing_breaks_its_policy(broker: BrokerProcess, tab: Tab) -> None:
-    tab.open(broker.url).lending()
-    assert tab.page.evaluate("crossOriginIsolated") is True
 
 
 def test_a_host_that_is_no_secure_context(playwright: Playwright, broker: BrokerProcess, client: Client) -> None:

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Worker
 
 from e2e.chromium import Tab
+from e2e.conftest import Lent
 from e2e.processes import APPS, PATIENCE, TESTING, BrokerProcess, Running, wait_for_running
 from wasimoff import Client, Task
 
@@ -85,34 +86,29 @@ def test_tabs_come_and_go_during_a_job(
     assert sorted(result.text for result in results) == sorted(f"done {number}\n" for number in range(200))
 
 
-def test_a_cancelled_task_frees_its_worker(broker: BrokerProcess, client: Client, tab: Tab) -> None:
-    tab.open(broker.url, workers=1).lending(1)
-    future = client.submit(Task(SPIN))
-    wait_for_running(client)
+def test_a_cancelled_task_frees_its_worker(lent: Lent) -> None:
+    future = lent.client.submit(Task(SPIN))
+    wait_for_running(lent.client)
     future.cancel()
-    assert client.run(TESTING / "noop.wasm").ok
-    tab.lending(1)
-    wait_for_workers(tab, 1)
+    assert lent.client.run(TESTING / "noop.wasm").ok
+    lent.tab.lending()
+    until(lambda: len(wasi_workers(lent.tab)) == 2, lent.tab, "the endless loop is still there")
 
 
-def test_a_deadline_ends_an_endless_loop(broker: BrokerProcess, client: Client, tab: Tab) -> None:
-    tab.open(broker.url, workers=1).lending(1)
-    for _ in range(3):
-        assert client.run(SPIN, deadline=1.0).code == "deadline_exceeded"
-    assert client.run(TESTING / "noop.wasm").ok
+def test_a_deadline_ends_an_endless_loop(lent: Lent) -> None:
+    results = [lent.client.run(SPIN, deadline=1.0) for _ in range(3)]
+    assert {result.code for result in results} == {"deadline_exceeded"}
+    assert lent.client.run(TESTING / "noop.wasm").ok
+    lent.tab.lending()
 
 
-def test_a_worker_that_dies_is_replaced(broker: BrokerProcess, client: Client, tab: Tab) -> None:
-    tab.open(broker.url, workers=1).lending(1)
-    wait_for_workers(tab, 1)
-    (worker,) = wasi_workers(tab)
-    worker.evaluate("void setTimeout(() => { throw new Error('planted'); })")
-    until = time.monotonic() + PATIENCE
-    while "planted" not in tab.log:
-        assert time.monotonic() < until, tab.log
-        time.sleep(0.05)
-    tab.lending(1)
-    assert client.run(TESTING / "noop.wasm").ok
+def test_a_worker_that_dies_is_replaced(lent: Lent) -> None:
+    until(lambda: len(wasi_workers(lent.tab)) == 2, lent.tab, "killed workers are still there")
+    for worker in wasi_workers(lent.tab):
+        worker.evaluate("void setTimeout(() => { throw new Error('planted'); }, 100)")
+    until(lambda: lent.tab.log.count("planted") >= 2, lent.tab, "nobody noticed")
+    lent.tab.lending()
+    assert lent.client.run(TESTING / "noop.wasm").ok
 
 
 def test_fewer_workers_while_one_is_busy(broker: BrokerProcess, client: Client, tab: Tab) -> None:
@@ -154,6 +150,14 @@ def wait_for_workers(tab: Tab, count: int) -> None:
     until = time.monotonic() + PATIENCE
     while len(wasi_workers(tab)) != count:
         assert time.monotonic() < until, f"{len(wasi_workers(tab))} workers live, {count} should"
+        tab.page.wait_for_timeout(50)
+
+
+def until(true: Callable[[], bool], tab: Tab, otherwise: str) -> None:
+    """Wait for something that the page tells nobody; it goes on meanwhile."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, f"{otherwise}: {tab.log}"
         tab.page.wait_for_timeout(50)
 
 
