@@ -14,7 +14,9 @@ import { pythonArchive } from './python_archive.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const VENDOR = join(ROOT, 'static', 'vendor');
-const KEEP_OLD_DAYS = 7; // tabs that are still open go on loading from the directories they started with
+// Tabs that are still open go on loading from the directories they started with.
+const KEEP_OLD_DAYS = 7;
+const KEEP_OLD_BUILDS = 12;
 
 /** @typedef {Map<string, Uint8Array>} Files  contents by name */
 
@@ -60,7 +62,12 @@ function publish(group, files) {
       writeFileSync(join(staging, `${file}.gz`), gzipSync(content, { level: 9 }));
     }
   }
-  renameSync(staging, target);
+  try {
+    renameSync(staging, target);
+  } catch (error) {
+    if (!existsSync(target)) throw error; // another build was quicker: the name says that it is the same
+    rmSync(staging, { recursive: true });
+  }
   console.log(`static/vendor/${name}`);
   return `${name}/`;
 }
@@ -115,10 +122,13 @@ function shim() {
 /** @param {string[]} current directory names that stay */
 function sweep(current) {
   const oldest = Date.now() - KEEP_OLD_DAYS * 24 * 3600 * 1000;
-  for (const name of readdirSync(VENDOR)) {
-    const path = join(VENDOR, name);
-    if (!/-[0-9a-f]{16}$/.test(name) || current.includes(`${name}/`)) continue;
-    if (name.startsWith('.staging') || statSync(path).mtimeMs < oldest) rmSync(path, { recursive: true, force: true });
+  const old = readdirSync(VENDOR)
+    .filter((name) => /-[0-9a-f]{16}$/.test(name) && !current.includes(`${name}/`))
+    .map((name) => ({ name, path: join(VENDOR, name), time: statSync(join(VENDOR, name)).mtimeMs }))
+    .sort((a, b) => b.time - a.time);
+  for (const [index, { name, path, time }] of old.entries()) {
+    const abandoned = name.startsWith('.staging') && time < Date.now() - 3600 * 1000;
+    if (abandoned || time < oldest || index >= KEEP_OLD_BUILDS) rmSync(path, { recursive: true, force: true });
   }
 }
 
