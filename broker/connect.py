@@ -22,6 +22,8 @@ PROTO = "application/proto"
 JSON = "application/json"
 GZIP_FROM = 1024
 """Bytes from which a response is compressed for a client that accepts it."""
+LARGE = 1 << 17
+"""Bytes of a message from which it is encoded, and decoded from JSON, in a thread."""
 MAX_TIMEOUT_DIGITS = 10
 
 
@@ -43,12 +45,19 @@ async def read(request: web.Request, cls: type[M]) -> tuple[M, bool, int]:
         raise Refused("unimplemented", f"Content-Encoding {packed[:40]!r} is not taken here: use gzip or none")
     body = await bodies.read(request, request.client_max_size, "WASIMOFF_MAX_BODY; or upload files and refer to them")
     try:
-        message = codec.from_json(body, cls) if as_json else cls.FromString(body)
+        message = await _from_json(body, cls) if as_json else cls.FromString(body)
     except codec.UNDECODABLE:
         raise Refused("invalid_argument", f"the body is not a {cls.DESCRIPTOR.full_name}") from None
     except PeerError as error:
         raise Refused("invalid_argument", str(error)) from None
     return message, as_json, len(body)
+
+
+async def _from_json(body: bytes, cls: type[M]) -> M:
+    """Large ones in a thread: a megabyte may take a second."""
+    if len(body) < LARGE:
+        return codec.from_json(body, cls)
+    return await asyncio.to_thread(codec.from_json, body, cls)
 
 
 def deadline(request: web.Request) -> float | None:
@@ -67,14 +76,21 @@ def check_version(request: web.Request) -> None:
         raise Refused("invalid_argument", f"Connect-Protocol-Version {version[:20]!r} is not known: 1 is")
 
 
-def write(request: web.Request, message: Message, as_json: bool) -> web.Response:
+async def write(request: web.Request, message: Message, as_json: bool) -> web.Response:
     """200 with the message in the form that the request had."""
+    packed = bool(encoding(request.headers.get("Accept-Encoding"), ("gzip",)))
+    if message.ByteSize() < LARGE:
+        body, coding = _encode(message, as_json, packed)
+    else:
+        body, coding = await asyncio.to_thread(_encode, message, as_json, packed)
+    return web.Response(body=body, headers={"Content-Type": JSON if as_json else PROTO, **coding})
+
+
+def _encode(message: Message, as_json: bool, packed: bool) -> tuple[bytes, dict[str, str]]:
     body = codec.to_json(message).encode() if as_json else message.SerializeToString()
-    headers = {"Content-Type": JSON if as_json else PROTO}
-    if len(body) >= GZIP_FROM and encoding(request.headers.get("Accept-Encoding"), ("gzip",)):
-        body = gzip.compress(body, 1)
-        headers["Content-Encoding"] = "gzip"
-    return web.Response(body=body, headers=headers)
+    if not packed or len(body) < GZIP_FROM:
+        return body, {}
+    return gzip.compress(body, 1), {"Content-Encoding": "gzip"}
 
 
 def encode_error(refused: Refused) -> tuple[int, int, bytes]:

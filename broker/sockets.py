@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import types
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -21,6 +21,8 @@ from pyodide_provider.wire.errors import PeerError
 log = logging.getLogger("broker")
 
 CLOSE_SECONDS = 5.0
+LARGE_JSON = 1 << 16
+"""Letters from which JSON is decoded in a thread."""
 
 
 class Socket:
@@ -50,7 +52,7 @@ class Socket:
                 if self._cut is not None:
                     return self.closed_because
                 if message.type is wanted:
-                    envelopes = codec.decode_json(message.data) if self.json else codec.decode(message.data)
+                    envelopes = await self._decode_json(message.data) if self.json else codec.decode(message.data)
                     for envelope in envelopes:
                         receive(envelope)
                 elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -64,6 +66,16 @@ class Socket:
             return self.closed_because
         finally:
             self._sleep()
+
+    async def _decode_json(self, text: str) -> Iterable[pb.Envelope]:
+        if len(text) < LARGE_JSON:
+            return codec.decode_json(text)
+        # A megabyte may take a second: everybody else is served meanwhile.
+        self._sleep()
+        try:
+            return await asyncio.to_thread(codec.decode_json, text)
+        finally:
+            self._gatherer.hold()
 
     @types.coroutine
     def _next(self) -> Generator[Any, Any, WSMessage]:

@@ -26,21 +26,21 @@ def routes(tasks: Tasks, jobs: Jobs) -> list[web.RouteDef]:
     async def run_wasip1(request: web.Request) -> web.Response:
         message, as_json, size = await connect.read(request, pb.Task.Wasip1.Request)
         response = await tasks.run(message, requester(request), size, connect.deadline(request))
-        return connect.write(request, response, as_json)
+        return await connect.write(request, response, as_json)
 
     async def run_pyodide(request: web.Request) -> web.Response:
         message, as_json, size = await connect.read(request, pb.Task.Pyodide.Request)
         response = await tasks.run(message, requester(request), size, connect.deadline(request))
-        return connect.write(request, response, as_json)
+        return await connect.write(request, response, as_json)
 
     async def run_job(request: web.Request) -> web.Response:
         message, as_json, _ = await connect.read(request, pb.Task.Wasip1.JobRequest)
         response = await jobs.run(message, requester(request), connect.deadline(request))
-        return connect.write(request, response, as_json)
+        return await connect.write(request, response, as_json)
 
     async def upload(request: web.Request) -> web.Response:
         message, as_json, _ = await connect.read(request, pb.Filesystem.Upload.Request)
-        return connect.write(request, await jobs.upload(message), as_json)
+        return await connect.write(request, await jobs.upload(message), as_json)
 
     handlers = {"RunWasip1": run_wasip1, "RunPyodide": run_pyodide, "RunWasip1Job": run_job, "Upload": upload}
     return [web.post(PATH + name, _guarded(handler)) for name, handler in handlers.items()]
