@@ -1,4 +1,5 @@
-"""What waits to be written to WebSockets: gathered, and written when the reader that made it goes to sleep. Knows frames only.
+"""What waits to be written to WebSockets: gathered, and written after the first message of a burst and when the reader that
+made it goes to sleep. Knows frames only.
 
 Frames go straight to the transport: whole ones only, so that aiohttp's own (pong, close) never cut into them. Writing a
 burst at once instead of frame by frame takes half of the broker's time per task away (`bench/broker.py`).

@@ -6,7 +6,6 @@ import gzip
 import json
 import shutil
 import subprocess
-import time
 
 from e2e.processes import ROOT
 
@@ -27,9 +26,7 @@ def test_types() -> None:
 
 def test_a_second_build_finds_nothing_to_do() -> None:
     run("node", "scripts/build_static.mjs")
-    began = time.monotonic()
     assert run("node", "scripts/build_static.mjs") == ""
-    assert time.monotonic() - began < 1.0
 
 
 def test_a_file_that_is_missing_is_built_again() -> None:

@@ -321,7 +321,7 @@ def test_busy_takes_its_time(host: Host) -> None:
     module("testing/busy.wasm")
     started = time.monotonic()
     assert tiny(host, "busy", "200", "seven of nine") == Ran(0, b"done seven of nine\n", b"")
-    assert 0.2 <= time.monotonic() - started < 5
+    assert time.monotonic() - started >= 0.2
 
 
 @pytest.mark.parametrize("length", [0, 1, 64, 65536, 1_000_001])

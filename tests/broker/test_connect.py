@@ -386,13 +386,11 @@ async def test_a_timeout_ends_the_task(w: World):
 
 
 async def test_the_earlier_of_timeout_and_deadline_counts(w: World):
-    began = time.monotonic()
     later = TASK | {"qos": {"deadline": "2999-01-01T00:00:00Z"}}
     assert (await post(w, json.dumps(later).encode(), JSON, Connect_Timeout_Ms="50")).status == 504
     soon = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time())) + ".000Z"
     body = json.dumps(TASK | {"qos": {"deadline": soon}}).encode()
     assert (await post(w, body, JSON, Connect_Timeout_Ms="9999999999")).status == 504
-    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("text", ["0", "00"])

@@ -244,13 +244,13 @@ async def test_what_comes_while_a_task_runs_waits():
         async with connected(w.broker.url) as c:
             c.write(plain("a"))
             sequence, request = await provider.run()
-            c.write(plain("x" * 1000) * 250)
+            c.write(plain("x" * 10_000) * 200)
             await asyncio.sleep(0.05)
             await provider.answer(sequence, output(request))
             assert (await c.answer()).stdout == b"out"
             w.serve(provider, b"")
-            for _ in range(250):
-                assert (await c.answer()).stdout == b"x" * 1000
+            for _ in range(200):
+                assert (await c.answer()).stdout == b"x" * 10_000
 
 
 async def test_what_comes_while_a_task_runs_is_bounded():

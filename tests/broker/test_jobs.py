@@ -194,12 +194,11 @@ async def test_a_parent_whose_files_can_not_be_kept_refuses_the_job(w: World):
 # Limits
 
 
-async def test_a_job_is_larger_than_the_queue():
+async def test_a_job_larger_than_the_queue_goes_on_as_its_own_tasks_make_room(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("broker.jobs.RETRY_SECONDS", 3600.0)
     async with world(queue_limit=5) as w:
         w.serve(await w.provider(slots=2), b"")
-        began = time.monotonic()
         assert outputs(await run(w, job(*numbered(100)))) == [f"{n}" for n in range(100)]
-        assert time.monotonic() - began < 10, "it goes on when its own tasks have made room, not a second later"
 
 
 async def test_a_job_waits_for_room_that_others_take(monkeypatch: pytest.MonkeyPatch):

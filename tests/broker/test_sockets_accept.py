@@ -368,18 +368,14 @@ async def test_providers_are_pinged_and_those_that_stay_silent_are_dropped():
         mute.mute = True
         w.serve(alive, b"")
         await mute.run()
-        began = asyncio.get_running_loop().time()
         with pytest.raises(Closed) as closed:
             await mute.run()
-        took = asyncio.get_running_loop().time() - began
         assert closed.value.code == 1001
         assert "silent" in closed.value.reason
         assert mute.pings >= 2
-        assert 0.15 < took < 2
         assert {(await client.answer()).ok.stdout for _ in range(2)} == {b"a", b"b"}
-        await asyncio.sleep(0.5)
+        await until(lambda: alive.pings >= 6)
         assert [p.name for p in w.state.providers.values()] == ["alive"]
-        assert alive.pings >= 4
 
 
 async def test_a_pause_of_the_broker_itself_costs_nobody_the_connection():
