@@ -5,6 +5,9 @@
 Broker, provider and this client are processes of their own, on free ports of this machine. CPU is user and system time per
 task, of the provider with its workers (with all of Chromium) and of the broker. `bare` runs one compiled module, in as many
 processes on wasmtime or workers in Chromium as there are workers: what the machine gives without any of us.
+
+The workers compete with broker and client for the cores; so the ratio to `bare` is taken once more with one worker less than
+the machine has cores, as if broker and client were elsewhere.
 """
 
 from __future__ import annotations
@@ -250,10 +253,10 @@ Through = Callable[[int, float], dict[str, float]]
 """(in flight, seconds) → what `through` finds."""
 
 
-def measure(kind: str, options: argparse.Namespace) -> None:
+def measure(kind: str, workers: int, in_flights: list[int], options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         url, broker_pid = stack.enter_context(broker())
-        provider_pid = stack.enter_context(PROVIDERS[kind](url, options.workers))
+        provider_pid = stack.enter_context(PROVIDERS[kind](url, workers))
         for name in options.work:
             work = work_named(name)
             ref = upload(url, work)
@@ -263,22 +266,26 @@ def measure(kind: str, options: argparse.Namespace) -> None:
                 return uvloop.run(through(url, work, ref, in_flight, seconds, (provider_pid, broker_pid)))
 
             # All workers have it compiled, and the core knows what it costs.
-            measured(options.workers, 0.5)
-            for in_flight in options.in_flight:
+            measured(workers, 0.5)
+            for in_flight in in_flights:
                 found = measured(in_flight, options.seconds)
                 show(kind, name, str(in_flight), found)
-            compare(kind, name, work, measured, options)
+            compare(kind, name, workers, work, measured, options)
 
 
-def compare(kind: str, name: str, work: Work, measured: Through, options: argparse.Namespace) -> None:
+def compare(kind: str, name: str, workers: int, work: Work, measured: Through, options: argparse.Namespace) -> None:
     """Alternating, so that what else the machine does hits both; the best of each counts."""
     ours, alone, used = 0.0, 0.0, float("inf")
     for _ in range(options.rounds):
         ours = max(ours, measured(max(options.in_flight), options.seconds)["rate"])
-        rate, cpu = BARE[kind](work, options.workers, options.seconds)
+        rate, cpu = BARE[kind](work, workers, options.seconds)
         alone, used = max(alone, rate), min(used, cpu)
     show("bare", name, "", {"rate": alone, "cpu": used})
-    print(f"{kind} / bare, best of {options.rounds}: {ours:.0f} / {alone:.0f} = {ours / alone:.3f}", flush=True)
+    print(
+        f"{kind} / bare, {name}, {workers} workers on {os.cpu_count()} cores, best of {options.rounds}: "
+        f"{ours:.0f} / {alone:.0f} = {ours / alone:.3f}",
+        flush=True,
+    )
 
 
 def show(kind: str, name: str, in_flight: str, found: dict[str, float]) -> None:
@@ -310,7 +317,10 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{'':8} {'work':7} {'in flight':>9} " + " ".join(f"{column:>9}" for column in COLUMNS))
     for kind in options.provider or PROVIDERS:
-        measure(kind, options)
+        measure(kind, options.workers, options.in_flight, options)
+        spare = max(1, (os.cpu_count() or 2) - 1)
+        if spare < options.workers:
+            measure(kind, spare, [], options)
 
 
 if __name__ == "__main__":

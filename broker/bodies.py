@@ -16,7 +16,7 @@ LEAST_BYTES_PER_SECOND = 1024
 """On average, once the grace is over: a body that drips in holds a connection for ever otherwise."""
 
 
-async def chunks(request: web.Request, *, stall: float = STALL_SECONDS, grace: float = GRACE_SECONDS) -> AsyncIterator[bytes]:
+async def chunks(request: web.Request) -> AsyncIterator[bytes]:
     """The body as it arrives, unpacked. Raises TooSlow, and Refused for one that can't be read."""
     now = asyncio.get_running_loop().time
     last = now() + GRACE_SECONDS
