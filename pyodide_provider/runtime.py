@@ -231,7 +231,7 @@ class Runtime:
         self._reply(told.sequence, pb.Filesystem.Listing.Response(files=self._blobs.refs()))
 
     def _send_outcome(self, told: i.SendOutcome) -> None:
-        answer = answer_of(told.run, told.outcome)
+        answer = answer_of(told.run, told.outcome, told.ended, self._engine)
         if len(answer) > MAX_MESSAGE:
             error = f"the outcome is too large to send: {len(answer)} bytes, at most {MAX_MESSAGE}"
             answer = codec.wasip1_error(told.run.sequence, told.run.task, error)

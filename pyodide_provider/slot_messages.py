@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
-from .core.run import Broken, Ended, Exited, Failed, File, Outcome, Params, Run
+from .core.run import NO_LIMITS, Broken, Ended, Exited, Failed, File, Limits, Outcome, Params, Run, Usage
+
+LIMITS = tuple(field.name for field in fields(Limits))
+USAGE = tuple(field.name for field in fields(Usage))
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode
@@ -65,11 +69,19 @@ def _run_field(run: Run, body: Body) -> dict[str, Any]:
     if params.envs:
         field["envs"] = params.envs
     if params.stdin:
-        field["stdin"] = body.place(params.stdin)
+        field["stdin"] = body.place(params.stdin) if isinstance(params.stdin, bytes) else _file_field(params.stdin, body)
     if params.rootfs is not None:
         field["rootfs"] = _file_field(params.rootfs, body)
     if params.artifacts:
         field["artifacts"] = params.artifacts
+    if params.roots:
+        field["roots"] = [(path, _file_field(file, body)) for path, file in params.roots]
+    if params.limits is not NO_LIMITS:
+        field["limits"] = {name: most for name in LIMITS if (most := getattr(params.limits, name))}
+    if params.follow:
+        field["follow"] = True
+    if params.by_reference:
+        field["by_reference"] = True
     return field
 
 
@@ -84,10 +96,19 @@ def params_of(field: dict[str, Any], body: bytes) -> Params:
         _file(field["binary"], body),
         tuple(field["args"]),
         tuple(field.get("envs", ())),
-        _cut(field, "stdin", body),
+        _bytes_or_file(field, "stdin", body),
         _file(rootfs, body) if rootfs else None,
         tuple(field.get("artifacts", ())),
+        tuple((path, _file(file, body)) for path, file in field.get("roots", ())),
+        Limits(**field["limits"]) if "limits" in field else NO_LIMITS,
+        field.get("follow", False),
+        field.get("by_reference", False),
     )
+
+
+def _bytes_or_file(field: dict[str, Any], name: str, body: bytes) -> bytes | File:
+    place = field.get(name)
+    return File(place["ref"]) if isinstance(place, dict) else _cut(field, name, body)
 
 
 def _file(field: dict[str, Any], body: bytes) -> File:
@@ -101,19 +122,38 @@ def ready_header(engine: str) -> str:
     return _encode({"ready": {"engine": engine}})
 
 
-def ended_message(key: int, seconds: float, outcome: Outcome) -> tuple[str, list[bytes]]:
+def began_header(key: int) -> str:
+    """The program of a run with a limit of time starts."""
+    return _encode({"began": key})
+
+
+def output_message(key: int, stdout: bytes, stderr: bytes) -> tuple[str, list[bytes]]:
+    """(header, parts of the body) with what a run has written since the last one."""
+    body = Body()
+    field = {"key": key, "stdout": body.place(stdout), "stderr": body.place(stderr)}
+    return _encode({"output": field}), body.parts
+
+
+def output(field: dict[str, Any], body: bytes) -> tuple[int, bytes, bytes]:
+    """(key, stdout, stderr) of an output message."""
+    return field["key"], _cut(field, "stdout", body), _cut(field, "stderr", body)
+
+
+def ended_message(key: int, seconds: float, outcome: Outcome, usage: Usage | None = None) -> tuple[str, list[bytes]]:
     """(header, parts of the body) that tells how one run ended."""
     body = Body()
     field: dict[str, Any] = {"key": key, "seconds": round(seconds, 6)}
+    if usage is not None:
+        field["usage"] = {name: value for name in USAGE if (value := getattr(usage, name))}
     match outcome:
         case Exited(status, stdout, stderr, artifacts):
             field["status"] = status
             if stdout:
-                field["stdout"] = body.place(stdout)
+                field["stdout"] = _place(stdout, body)
             if stderr:
-                field["stderr"] = body.place(stderr)
+                field["stderr"] = _place(stderr, body)
             if artifacts is not None:
-                field["artifacts"] = body.place(artifacts)
+                field["artifacts"] = _place(artifacts, body)
         case Failed(error):
             field["error"] = error
         case Broken(error):
@@ -121,13 +161,27 @@ def ended_message(key: int, seconds: float, outcome: Outcome) -> tuple[str, list
     return _encode({"ended": (field,)}), body.parts
 
 
-def ended(fields: Sequence[dict[str, Any]], body: bytes) -> tuple[Ended, ...]:
+def _place(part: bytes | File, body: Body) -> Any:
+    return {"ref": part.ref} if isinstance(part, File) else body.place(part)
+
+
+def ended(ends: Sequence[dict[str, Any]], body: bytes) -> tuple[Ended, ...]:
     """The ends of a report whose body is this."""
-    return tuple([Ended(field["key"], _outcome(field, body), field["seconds"]) for field in fields])
+    return tuple(
+        [
+            Ended(
+                field["key"],
+                _outcome(field, body),
+                field["seconds"],
+                Usage(**field["usage"]) if "usage" in field else None,
+            )
+            for field in ends
+        ]
+    )
 
 
 def _outcome(field: dict[str, Any], body: bytes) -> Outcome:
     if "status" not in field:
         return Failed(field["error"]) if "error" in field else Broken(field["broken"])
-    artifacts = _cut(field, "artifacts", body) if "artifacts" in field else None
-    return Exited(field["status"], _cut(field, "stdout", body), _cut(field, "stderr", body), artifacts)
+    artifacts = _bytes_or_file(field, "artifacts", body) if "artifacts" in field else None
+    return Exited(field["status"], _bytes_or_file(field, "stdout", body), _bytes_or_file(field, "stderr", body), artifacts)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from .core.run import Broken, Exited, Failed, File, Outcome, Params, Run
+from .core.run import NO_LIMITS, Broken, Ended, Exited, Failed, File, Limits, Outcome, Params, Run
 from .errors import TaskFault
 from .wire import codec
 from .wire import messages_pb2 as pb
 
 MAX_SEQUENCE = 2**53 - 1
 """Sequences are keys in JSON messages to Web Workers, where larger numbers are not exact."""
+
+MAX_PATH = 4096
+"""Characters of the path of a root."""
 
 HEX = frozenset("0123456789abcdef")
 
@@ -20,7 +23,7 @@ def is_ref(text: str) -> bool:
 
 def run_of(sequence: int, request: pb.Task.Wasip1.Request) -> Run:
     """The run that a request asks for. Raises TaskFault, in words, when it is one that nobody could do."""
-    params = request.params
+    params, qos = request.params, request.qos
     args, envs, artifacts = tuple(params.args), tuple(params.envs), tuple(params.artifacts)
     if not params.HasField("binary"):
         raise TaskFault("a WASI task needs params with a binary (a ref or a blob)")
@@ -38,11 +41,27 @@ def run_of(sequence: int, request: pb.Task.Wasip1.Request) -> Run:
             _file(params.binary, "binary"),
             args,
             envs,
-            params.stdin,
+            _file(params.stdin_file, "stdin") if params.HasField("stdin_file") else params.stdin,
             _file(params.rootfs, "rootfs") if params.HasField("rootfs") else None,
             artifacts,
+            tuple([(_mount(root.path), _file(root.file, f"root at {root.path[:80]}")) for root in params.roots]),
+            _limits(params.limits) if params.HasField("limits") else NO_LIMITS,
+            qos.follow,
+            qos.by_reference,
         ),
     )
+
+
+def _mount(path: str) -> str:
+    """The absolute path of a root, as "/a/b"."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not path.startswith("/") or ".." in parts or "\0" in path or len(path) > MAX_PATH:
+        raise TaskFault(f"a root is mounted at an absolute path without .., not at {path[:80]!r}")
+    return "/" + "/".join(parts)
+
+
+def _limits(limits: pb.Task.Limits) -> Limits:
+    return Limits(limits.wall_ms / 1000, limits.memory, limits.output, limits.files, limits.threads)
 
 
 def _file(file: pb.File, what: str) -> File:
@@ -58,12 +77,43 @@ def _file(file: pb.File, what: str) -> File:
     return File(ref)
 
 
-def answer_of(run: Run, outcome: Outcome) -> bytes:
-    """The envelope that answers a run's request."""
-    match outcome:
-        case Exited(status, stdout, stderr, artifacts):
-            return codec.wasip1_output(run.sequence, run.task, status, stdout, stderr, artifacts)
-        case Failed(error):
-            return codec.wasip1_error(run.sequence, run.task, error)
-        case Broken(error):
-            return codec.failure(run.sequence, error)
+def answer_of(run: Run, outcome: Outcome, ended: Ended | None = None, engine: str = "") -> bytes:
+    """The envelope that answers a run's request; `ended` is what its slot said, if it came so far."""
+    if isinstance(outcome, Broken):
+        return codec.failure(run.sequence, outcome.error)
+    usage = _usage(outcome, ended, engine) if ended is not None and ended.usage is not None else b""
+    if isinstance(outcome, Failed):
+        return codec.wasip1_error(run.sequence, run.task, outcome.error, usage)
+    stdout, stderr, artifacts = outcome.stdout, outcome.stderr, outcome.artifacts
+    if isinstance(stdout, File) or isinstance(stderr, File) or isinstance(artifacts, File):
+        return _with_files(run, outcome, usage)
+    return codec.wasip1_output(run.sequence, run.task, outcome.status, stdout, stderr, artifacts, usage)
+
+
+def _usage(outcome: Exited | Failed, ended: Ended, engine: str) -> bytes:
+    used = ended.usage
+    assert used is not None
+    out = 0
+    if isinstance(outcome, Exited):
+        out = sum(len(part) for part in (outcome.stdout, outcome.stderr, outcome.artifacts) if isinstance(part, bytes))
+    return codec.usage(
+        ended.seconds, used.cpu, used.memory, used.bytes_in, used.bytes_out or out, used.compile, used.cached, engine
+    )
+
+
+def _with_files(run: Run, outcome: Exited, usage: bytes) -> bytes:
+    """Rare and large: by the generated classes."""
+    output = pb.Task.Wasip1.Output(status=outcome.status)
+    for name, part in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
+        if isinstance(part, File):
+            getattr(output, f"{name}_file").ref = part.ref
+        elif part:
+            setattr(output, name, part)
+    if isinstance(outcome.artifacts, File):
+        output.artifacts.CopyFrom(pb.File(ref=outcome.artifacts.ref, media="application/zip"))
+    elif outcome.artifacts is not None:
+        output.artifacts.CopyFrom(pb.File(blob=outcome.artifacts, media="application/zip"))
+    response = pb.Task.Wasip1.Response(info=pb.Task.Metadata(id=run.task), ok=output)
+    if usage:
+        response.usage.MergeFromString(usage)
+    return codec.response(run.sequence, response)

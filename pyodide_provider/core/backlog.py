@@ -13,9 +13,10 @@ MAX_BYTES = 256 << 20
 
 def weight(params: Params) -> int:
     """Bytes that a run's parameters hold in memory, about."""
-    total = len(params.stdin) + len(params.binary.blob or b"")
-    if params.rootfs is not None:
-        total += len(params.rootfs.blob or b"")
+    total = len(params.stdin) if isinstance(params.stdin, bytes) else 0
+    for file in (params.binary, params.rootfs, *(file for _, file in params.roots)):
+        if file is not None and file.blob is not None:
+            total += len(file.blob)
     for texts in (params.args, params.envs, params.artifacts):
         total += sum(map(len, texts)) + 64 * len(texts)
     return total

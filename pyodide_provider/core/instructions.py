@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .events import Event
-from .run import Outcome, Run
+from .run import Ended, Outcome, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class SendListing:
 class SendOutcome:
     run: Run
     outcome: Outcome
+    ended: Ended | None = None
+    """What the slot said of it; None when it did not come so far."""
 
 
 @dataclass(frozen=True, slots=True)

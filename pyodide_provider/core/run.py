@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 
@@ -15,15 +15,40 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may use; 0: the slot's own default. `wall` is seconds of running, fetching and compiling apart.
+
+    `output` is bytes of stdout and stderr together, `files` bytes that the files hold which it wrote.
+    """
+
+    wall: float = 0.0
+    memory: int = 0
+    output: int = 0
+    files: int = 0
+    threads: int = 0
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class Params:
-    """A WASI preview 1 program and what it is given. `args` is argv with the program's name first, `envs` are "K=V"."""
+    """A WASI preview 1 program and what it is given. `args` is argv with the program's name first, `envs` are "K=V".
+
+    `rootfs` is a zip mounted at "/", `roots` are more of them, each with its absolute path; the later cover the earlier.
+    `follow`: tell what it writes while it runs. `by_reference`: what is large may come back as a File with a ref.
+    """
 
     binary: File
     args: tuple[str, ...] = ()
     envs: tuple[str, ...] = ()
-    stdin: bytes = b""
+    stdin: bytes | File = b""
     rootfs: File | None = None
     artifacts: tuple[str, ...] = ()
+    roots: tuple[tuple[str, File], ...] = ()
+    limits: Limits = NO_LIMITS
+    follow: bool = False
+    by_reference: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,12 +63,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The program ran and ended; `artifacts` is a zip or None."""
+    """The program ran and ended; `artifacts` is a zip or None. A File is one with a ref: kept by the broker."""
 
     status: int
-    stdout: bytes = b""
-    stderr: bytes = b""
-    artifacts: bytes | None = None
+    stdout: bytes | File = b""
+    stderr: bytes | File = b""
+    artifacts: bytes | File | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +89,25 @@ Outcome: TypeAlias = Exited | Failed | Broken
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a run used: seconds and bytes. `cpu` is that of all its threads, `memory` its linear memory at the peak.
+
+    `bytes_out` is set when some of it went as a File.
+    """
+
+    cpu: float = 0.0
+    memory: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    compile: float = 0.0
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """What a slot says of one run: its key there, how it ended, the seconds it took (fetching and compiling apart)."""
+    """What a slot says of one run: its key there, how it ended, the seconds it ran (fetching and compiling apart)."""
 
     sequence: int
     outcome: Outcome
-    seconds: float = field(default=0.0)
+    seconds: float = 0.0
+    usage: Usage | None = None

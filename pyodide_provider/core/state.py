@@ -251,16 +251,18 @@ class State:
         if isinstance(ended.outcome, Exited):
             self.costs.learn(head.run, ended.seconds)
         if head.wanted:
-            self._answer(head.run, ended.outcome, f"ended at slot {slot.number}", now, out)
+            self._answer(head.run, ended.outcome, f"ended at slot {slot.number}", now, out, ended)
 
-    def _answer(self, run: Run, outcome: Outcome, what: str, now: float, out: list[Instruction]) -> None:
+    def _answer(
+        self, run: Run, outcome: Outcome, what: str, now: float, out: list[Instruction], ended: Ended | None = None
+    ) -> None:
         self.backlog.answered(run)
         if isinstance(outcome, Exited):
             self.done += 1
         elif isinstance(outcome, Failed):
             self.failed += 1
         self._story.tell(now, run.task, run.sequence, what)
-        out.append(SendOutcome(run, outcome))
+        out.append(SendOutcome(run, outcome, ended))
 
     # What follows from a change.
 

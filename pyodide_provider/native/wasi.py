@@ -129,6 +129,7 @@ class Wasi:
         if params.envs:
             config.env = [env.split("=", 1) for env in params.envs]
         if params.stdin:
+            assert isinstance(params.stdin, bytes)
             set_stdin(config, params.stdin)
         config.stdout_file = self._stdout_path
         config.stderr_file = self._stderr_path

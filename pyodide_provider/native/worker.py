@@ -10,10 +10,11 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ..core.run import Broken, Exited, Failed, Outcome, Params
+from ..core.run import Broken, Exited, Failed, File, Outcome, Params
 from ..errors import HostFault, TaskFault
 from ..slot_messages import ended_message, params_of, read_header, ready_header
 from . import frames
@@ -31,7 +32,7 @@ class Worker:
     def __init__(self, start: dict[str, Any], streams: Streams) -> None:
         limits = start["limits"]
         cache = BlobCache(Path(start["cache"]))
-        storage = Storage(start["storage"], cache)
+        storage = self._storage = Storage(start["storage"], cache)
         self._files: int = limits["files"]
         self._wasi = Wasi(streams, limits["output"])
         self._programs = Programs(self._wasi, cache, storage, start["engine"])
@@ -41,7 +42,7 @@ class Worker:
     def run(self, field: dict[str, Any], body: bytes) -> tuple[float, Outcome]:
         """(seconds, outcome) of one RUN. `clean` follows when it was told."""
         try:
-            params = params_of(field, body)
+            params = self._with_stdin(params_of(field, body))
             program = self._programs.load(params.binary)
             root = self._roots.prepare(params.rootfs)
             self._clean = False
@@ -65,11 +66,20 @@ class Worker:
             self._roots.clean()
             self._clean = True
 
+    def _with_stdin(self, params: Params) -> Params:
+        stdin = params.stdin
+        return replace(params, stdin=self._storage.get(stdin.ref)) if isinstance(stdin, File) else params
+
     def _with_artifacts(self, outcome: Exited, params: Params, root: str) -> Exited:
         from .artifacts import collect, missing_text
 
         packed, missing = collect(root, params.artifacts, self._files)
-        return Exited(outcome.status, outcome.stdout, outcome.stderr + missing_text(missing), packed)
+        return replace(outcome, stderr=_bytes(outcome.stderr) + missing_text(missing), artifacts=packed)
+
+
+def _bytes(part: bytes | File) -> bytes:
+    assert isinstance(part, bytes)
+    return part
 
 
 def serve(channel: socket.socket, stdout: int, stderr: int) -> None:

@@ -60,6 +60,8 @@ PAYLOADS: dict[str, type[Message]] = {
         pb.Event.ClusterInfo,
         pb.Event.Throughput,
         pb.Event.FileSystemUpdate,
+        pb.Event.TaskOutput,
+        pb.Event.TaskInput,
         pb.Ping,
     )
 }
@@ -134,7 +136,33 @@ def is_batch(frame: bytes) -> bool:
     return frame.startswith(b"\xa2\x06")
 
 
-def wasip1_output(sequence: int, task: str, status: int, stdout: bytes, stderr: bytes, artifacts: bytes | None = None) -> bytes:
+def usage(
+    wall: float, cpu: float, memory: int, bytes_in: int, bytes_out: int, compile: float, cached: bool, engine: str
+) -> bytes:
+    """The encoded fields of a `Task.Usage`; times in seconds, sizes in bytes."""
+    parts: list[bytes] = []
+    numbers = (int(wall * 1e6), int(cpu * 1e6), memory, bytes_in, bytes_out, int(compile * 1e6), int(cached))
+    for tag, number in zip(_USAGE_TAGS, numbers, strict=True):
+        if number:
+            parts += (tag, varint(number))
+    if engine:
+        name = engine.encode()
+        parts += (b"\x42", varint(len(name)), name)
+    return b"".join(parts)
+
+
+_USAGE_TAGS = tuple(bytes((field << 3,)) for field in range(1, 8))
+
+
+def wasip1_output(
+    sequence: int,
+    task: str,
+    status: int,
+    stdout: bytes,
+    stderr: bytes,
+    artifacts: bytes | None = None,
+    usage: bytes = b"",
+) -> bytes:
     """The envelope with a `Task.Wasip1.Response` of a program that ended; `artifacts` is a zip. Status is 0 … 255."""
     output = [b"\x08", varint(status)]
     if stdout:
@@ -144,16 +172,18 @@ def wasip1_output(sequence: int, task: str, status: int, stdout: bytes, stderr: 
     if artifacts is not None:
         file = [b"\x12\x0fapplication/zip\x1a", varint(len(artifacts)), artifacts]
         output += (b"\x22", varint(sum(map(len, file))), *file)
-    return _wasip1_response(sequence, task, [b"\x1a", varint(sum(map(len, output))), *output])
+    return _wasip1_response(sequence, task, [b"\x1a", varint(sum(map(len, output))), *output], usage)
 
 
-def wasip1_error(sequence: int, task: str, error: str) -> bytes:
+def wasip1_error(sequence: int, task: str, error: str, usage: bytes = b"") -> bytes:
     """The envelope with a `Task.Wasip1.Response` of a task that failed by its own fault."""
     text = error.encode("utf-8", "replace")
-    return _wasip1_response(sequence, task, [b"\x12", varint(len(text)), text])
+    return _wasip1_response(sequence, task, [b"\x12", varint(len(text)), text], usage)
 
 
-def _wasip1_response(sequence: int, task: str, result: list[bytes]) -> bytes:
+def _wasip1_response(sequence: int, task: str, result: list[bytes], usage: bytes) -> bytes:
+    if usage:
+        result += (b"\xa2\x06", varint(len(usage)), usage)
     name = task.encode()
     info = b"\x0a%b%b" % (varint(len(name)), name)
     value = [b"\x0a", varint(len(info)), info, *result]

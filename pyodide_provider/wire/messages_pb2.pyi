@@ -63,14 +63,52 @@ class Task(_message.Message):
         attempt: int
         def __init__(self, id: _Optional[str] = ..., requester: _Optional[str] = ..., provider: _Optional[str] = ..., reference: _Optional[str] = ..., trace: _Optional[_Union[Task.Trace, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
     class QoS(_message.Message):
-        __slots__ = ("priority", "deadline", "immediate")
+        __slots__ = ("priority", "deadline", "immediate", "follow", "by_reference", "interactive")
         PRIORITY_FIELD_NUMBER: _ClassVar[int]
         DEADLINE_FIELD_NUMBER: _ClassVar[int]
         IMMEDIATE_FIELD_NUMBER: _ClassVar[int]
+        FOLLOW_FIELD_NUMBER: _ClassVar[int]
+        BY_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+        INTERACTIVE_FIELD_NUMBER: _ClassVar[int]
         priority: bool
         deadline: _timestamp_pb2.Timestamp
         immediate: bool
-        def __init__(self, priority: _Optional[bool] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., immediate: _Optional[bool] = ...) -> None: ...
+        follow: bool
+        by_reference: bool
+        interactive: bool
+        def __init__(self, priority: _Optional[bool] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., immediate: _Optional[bool] = ..., follow: _Optional[bool] = ..., by_reference: _Optional[bool] = ..., interactive: _Optional[bool] = ...) -> None: ...
+    class Limits(_message.Message):
+        __slots__ = ("wall_ms", "memory", "output", "files", "threads")
+        WALL_MS_FIELD_NUMBER: _ClassVar[int]
+        MEMORY_FIELD_NUMBER: _ClassVar[int]
+        OUTPUT_FIELD_NUMBER: _ClassVar[int]
+        FILES_FIELD_NUMBER: _ClassVar[int]
+        THREADS_FIELD_NUMBER: _ClassVar[int]
+        wall_ms: int
+        memory: int
+        output: int
+        files: int
+        threads: int
+        def __init__(self, wall_ms: _Optional[int] = ..., memory: _Optional[int] = ..., output: _Optional[int] = ..., files: _Optional[int] = ..., threads: _Optional[int] = ...) -> None: ...
+    class Usage(_message.Message):
+        __slots__ = ("wall_us", "cpu_us", "memory", "bytes_in", "bytes_out", "compile_us", "cached", "engine")
+        WALL_US_FIELD_NUMBER: _ClassVar[int]
+        CPU_US_FIELD_NUMBER: _ClassVar[int]
+        MEMORY_FIELD_NUMBER: _ClassVar[int]
+        BYTES_IN_FIELD_NUMBER: _ClassVar[int]
+        BYTES_OUT_FIELD_NUMBER: _ClassVar[int]
+        COMPILE_US_FIELD_NUMBER: _ClassVar[int]
+        CACHED_FIELD_NUMBER: _ClassVar[int]
+        ENGINE_FIELD_NUMBER: _ClassVar[int]
+        wall_us: int
+        cpu_us: int
+        memory: int
+        bytes_in: int
+        bytes_out: int
+        compile_us: int
+        cached: bool
+        engine: str
+        def __init__(self, wall_us: _Optional[int] = ..., cpu_us: _Optional[int] = ..., memory: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., compile_us: _Optional[int] = ..., cached: _Optional[bool] = ..., engine: _Optional[str] = ...) -> None: ...
     class Trace(_message.Message):
         __slots__ = ("created", "duration", "events")
         CREATED_FIELD_NUMBER: _ClassVar[int]
@@ -139,31 +177,48 @@ class Task(_message.Message):
     class Wasip1(_message.Message):
         __slots__ = ()
         class Params(_message.Message):
-            __slots__ = ("binary", "args", "envs", "stdin", "rootfs", "artifacts")
+            __slots__ = ("binary", "args", "envs", "stdin", "rootfs", "artifacts", "roots", "limits", "stdin_file")
             BINARY_FIELD_NUMBER: _ClassVar[int]
             ARGS_FIELD_NUMBER: _ClassVar[int]
             ENVS_FIELD_NUMBER: _ClassVar[int]
             STDIN_FIELD_NUMBER: _ClassVar[int]
             ROOTFS_FIELD_NUMBER: _ClassVar[int]
             ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+            ROOTS_FIELD_NUMBER: _ClassVar[int]
+            LIMITS_FIELD_NUMBER: _ClassVar[int]
+            STDIN_FILE_FIELD_NUMBER: _ClassVar[int]
             binary: File
             args: _containers.RepeatedScalarFieldContainer[str]
             envs: _containers.RepeatedScalarFieldContainer[str]
             stdin: bytes
             rootfs: File
             artifacts: _containers.RepeatedScalarFieldContainer[str]
-            def __init__(self, binary: _Optional[_Union[File, _Mapping]] = ..., args: _Optional[_Iterable[str]] = ..., envs: _Optional[_Iterable[str]] = ..., stdin: _Optional[bytes] = ..., rootfs: _Optional[_Union[File, _Mapping]] = ..., artifacts: _Optional[_Iterable[str]] = ...) -> None: ...
+            roots: _containers.RepeatedCompositeFieldContainer[Task.Wasip1.Root]
+            limits: Task.Limits
+            stdin_file: File
+            def __init__(self, binary: _Optional[_Union[File, _Mapping]] = ..., args: _Optional[_Iterable[str]] = ..., envs: _Optional[_Iterable[str]] = ..., stdin: _Optional[bytes] = ..., rootfs: _Optional[_Union[File, _Mapping]] = ..., artifacts: _Optional[_Iterable[str]] = ..., roots: _Optional[_Iterable[_Union[Task.Wasip1.Root, _Mapping]]] = ..., limits: _Optional[_Union[Task.Limits, _Mapping]] = ..., stdin_file: _Optional[_Union[File, _Mapping]] = ...) -> None: ...
+        class Root(_message.Message):
+            __slots__ = ("path", "file")
+            PATH_FIELD_NUMBER: _ClassVar[int]
+            FILE_FIELD_NUMBER: _ClassVar[int]
+            path: str
+            file: File
+            def __init__(self, path: _Optional[str] = ..., file: _Optional[_Union[File, _Mapping]] = ...) -> None: ...
         class Output(_message.Message):
-            __slots__ = ("status", "stdout", "stderr", "artifacts")
+            __slots__ = ("status", "stdout", "stderr", "artifacts", "stdout_file", "stderr_file")
             STATUS_FIELD_NUMBER: _ClassVar[int]
             STDOUT_FIELD_NUMBER: _ClassVar[int]
             STDERR_FIELD_NUMBER: _ClassVar[int]
             ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+            STDOUT_FILE_FIELD_NUMBER: _ClassVar[int]
+            STDERR_FILE_FIELD_NUMBER: _ClassVar[int]
             status: int
             stdout: bytes
             stderr: bytes
             artifacts: File
-            def __init__(self, status: _Optional[int] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., artifacts: _Optional[_Union[File, _Mapping]] = ...) -> None: ...
+            stdout_file: File
+            stderr_file: File
+            def __init__(self, status: _Optional[int] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., artifacts: _Optional[_Union[File, _Mapping]] = ..., stdout_file: _Optional[_Union[File, _Mapping]] = ..., stderr_file: _Optional[_Union[File, _Mapping]] = ...) -> None: ...
         class Request(_message.Message):
             __slots__ = ("info", "qos", "params")
             INFO_FIELD_NUMBER: _ClassVar[int]
@@ -174,14 +229,16 @@ class Task(_message.Message):
             params: Task.Wasip1.Params
             def __init__(self, info: _Optional[_Union[Task.Metadata, _Mapping]] = ..., qos: _Optional[_Union[Task.QoS, _Mapping]] = ..., params: _Optional[_Union[Task.Wasip1.Params, _Mapping]] = ...) -> None: ...
         class Response(_message.Message):
-            __slots__ = ("info", "error", "ok")
+            __slots__ = ("info", "error", "ok", "usage")
             INFO_FIELD_NUMBER: _ClassVar[int]
             ERROR_FIELD_NUMBER: _ClassVar[int]
             OK_FIELD_NUMBER: _ClassVar[int]
+            USAGE_FIELD_NUMBER: _ClassVar[int]
             info: Task.Metadata
             error: str
             ok: Task.Wasip1.Output
-            def __init__(self, info: _Optional[_Union[Task.Metadata, _Mapping]] = ..., error: _Optional[str] = ..., ok: _Optional[_Union[Task.Wasip1.Output, _Mapping]] = ...) -> None: ...
+            usage: Task.Usage
+            def __init__(self, info: _Optional[_Union[Task.Metadata, _Mapping]] = ..., error: _Optional[str] = ..., ok: _Optional[_Union[Task.Wasip1.Output, _Mapping]] = ..., usage: _Optional[_Union[Task.Usage, _Mapping]] = ...) -> None: ...
         class JobRequest(_message.Message):
             __slots__ = ("info", "qos", "parent", "tasks")
             INFO_FIELD_NUMBER: _ClassVar[int]
@@ -206,7 +263,7 @@ class Task(_message.Message):
     class Pyodide(_message.Message):
         __slots__ = ()
         class Params(_message.Message):
-            __slots__ = ("packages", "script", "pickle", "envs", "stdin", "rootfs", "artifacts")
+            __slots__ = ("packages", "script", "pickle", "envs", "stdin", "rootfs", "artifacts", "limits", "network", "pickle_file", "shared", "python")
             PACKAGES_FIELD_NUMBER: _ClassVar[int]
             SCRIPT_FIELD_NUMBER: _ClassVar[int]
             PICKLE_FIELD_NUMBER: _ClassVar[int]
@@ -214,6 +271,11 @@ class Task(_message.Message):
             STDIN_FIELD_NUMBER: _ClassVar[int]
             ROOTFS_FIELD_NUMBER: _ClassVar[int]
             ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+            LIMITS_FIELD_NUMBER: _ClassVar[int]
+            NETWORK_FIELD_NUMBER: _ClassVar[int]
+            PICKLE_FILE_FIELD_NUMBER: _ClassVar[int]
+            SHARED_FIELD_NUMBER: _ClassVar[int]
+            PYTHON_FIELD_NUMBER: _ClassVar[int]
             packages: _containers.RepeatedScalarFieldContainer[str]
             script: str
             pickle: bytes
@@ -221,7 +283,12 @@ class Task(_message.Message):
             stdin: bytes
             rootfs: File
             artifacts: _containers.RepeatedScalarFieldContainer[str]
-            def __init__(self, packages: _Optional[_Iterable[str]] = ..., script: _Optional[str] = ..., pickle: _Optional[bytes] = ..., envs: _Optional[_Iterable[str]] = ..., stdin: _Optional[bytes] = ..., rootfs: _Optional[_Union[File, _Mapping]] = ..., artifacts: _Optional[_Iterable[str]] = ...) -> None: ...
+            limits: Task.Limits
+            network: bool
+            pickle_file: File
+            shared: _containers.RepeatedCompositeFieldContainer[File]
+            python: str
+            def __init__(self, packages: _Optional[_Iterable[str]] = ..., script: _Optional[str] = ..., pickle: _Optional[bytes] = ..., envs: _Optional[_Iterable[str]] = ..., stdin: _Optional[bytes] = ..., rootfs: _Optional[_Union[File, _Mapping]] = ..., artifacts: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Task.Limits, _Mapping]] = ..., network: _Optional[bool] = ..., pickle_file: _Optional[_Union[File, _Mapping]] = ..., shared: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., python: _Optional[str] = ...) -> None: ...
         class Output(_message.Message):
             __slots__ = ("pickle", "stdout", "stderr", "version", "artifacts")
             PICKLE_FIELD_NUMBER: _ClassVar[int]
@@ -245,14 +312,18 @@ class Task(_message.Message):
             params: Task.Pyodide.Params
             def __init__(self, info: _Optional[_Union[Task.Metadata, _Mapping]] = ..., qos: _Optional[_Union[Task.QoS, _Mapping]] = ..., params: _Optional[_Union[Task.Pyodide.Params, _Mapping]] = ...) -> None: ...
         class Response(_message.Message):
-            __slots__ = ("info", "error", "ok")
+            __slots__ = ("info", "error", "ok", "usage", "exception")
             INFO_FIELD_NUMBER: _ClassVar[int]
             ERROR_FIELD_NUMBER: _ClassVar[int]
             OK_FIELD_NUMBER: _ClassVar[int]
+            USAGE_FIELD_NUMBER: _ClassVar[int]
+            EXCEPTION_FIELD_NUMBER: _ClassVar[int]
             info: Task.Metadata
             error: str
             ok: Task.Pyodide.Output
-            def __init__(self, info: _Optional[_Union[Task.Metadata, _Mapping]] = ..., error: _Optional[str] = ..., ok: _Optional[_Union[Task.Pyodide.Output, _Mapping]] = ...) -> None: ...
+            usage: Task.Usage
+            exception: bytes
+            def __init__(self, info: _Optional[_Union[Task.Metadata, _Mapping]] = ..., error: _Optional[str] = ..., ok: _Optional[_Union[Task.Pyodide.Output, _Mapping]] = ..., usage: _Optional[_Union[Task.Usage, _Mapping]] = ..., exception: _Optional[bytes] = ...) -> None: ...
         def __init__(self) -> None: ...
     def __init__(self) -> None: ...
 
@@ -351,6 +422,24 @@ class Event(_message.Message):
         added: _containers.RepeatedScalarFieldContainer[str]
         removed: _containers.RepeatedScalarFieldContainer[str]
         def __init__(self, added: _Optional[_Iterable[str]] = ..., removed: _Optional[_Iterable[str]] = ...) -> None: ...
+    class TaskOutput(_message.Message):
+        __slots__ = ("request", "stdout", "stderr")
+        REQUEST_FIELD_NUMBER: _ClassVar[int]
+        STDOUT_FIELD_NUMBER: _ClassVar[int]
+        STDERR_FIELD_NUMBER: _ClassVar[int]
+        request: int
+        stdout: bytes
+        stderr: bytes
+        def __init__(self, request: _Optional[int] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ...) -> None: ...
+    class TaskInput(_message.Message):
+        __slots__ = ("request", "stdin", "end")
+        REQUEST_FIELD_NUMBER: _ClassVar[int]
+        STDIN_FIELD_NUMBER: _ClassVar[int]
+        END_FIELD_NUMBER: _ClassVar[int]
+        request: int
+        stdin: bytes
+        end: bool
+        def __init__(self, request: _Optional[int] = ..., stdin: _Optional[bytes] = ..., end: _Optional[bool] = ...) -> None: ...
     def __init__(self) -> None: ...
 
 class Ping(_message.Message):

@@ -12,9 +12,25 @@ export interface RunField {
   binary: FileField;
   args: string[];
   envs?: string[];
-  stdin?: Slice;
+  stdin?: Slice | { ref: string };
   rootfs?: FileField | null;
   artifacts?: string[];
+  /** More zips, each with the absolute path where it is mounted; later ones cover earlier ones and the rootfs. */
+  roots?: [string, FileField][];
+  /** Instead of those of the start. */
+  limits?: Partial<RunLimits>;
+  /** Tell what it writes while it runs. */
+  follow?: boolean;
+  /** What is large may be stored with the broker and come back as a ref. */
+  by_reference?: boolean;
+}
+
+export interface RunLimits extends Limits {
+  /** Seconds of running; kept by the provider, which kills the slot: it only wants to hear when the program begins. */
+  wall: number;
+  /** Bytes of linear memory. */
+  memory: number;
+  threads: number;
 }
 
 export interface Limits {
@@ -42,16 +58,31 @@ export interface EndField {
   key: number;
   seconds: number;
   status?: number;
-  stdout?: Slice;
-  stderr?: Slice;
-  artifacts?: Slice;
+  stdout?: Slice | { ref: string };
+  stderr?: Slice | { ref: string };
+  artifacts?: Slice | { ref: string };
   error?: string;
   broken?: string;
+  usage?: Usage;
+}
+
+/** Seconds and bytes; what is 0 may be left out. */
+export interface Usage {
+  cpu?: number;
+  memory?: number;
+  bytes_in?: number;
+  bytes_out?: number;
+  compile?: number;
+  cached?: boolean;
 }
 
 export interface SlotReport {
   ready?: { engine: string };
   ended?: EndField[];
+  /** The program of a run with a limit of time begins. */
+  began?: number;
+  /** What a run with `follow` has written since the last one. */
+  output?: { key: number; stdout: Slice; stderr: Slice };
 }
 
 /** Both directions: a JSON header and the bytes that it points into. */

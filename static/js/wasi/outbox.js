@@ -50,7 +50,8 @@ export class Outbox {
 /** @param {RunField} run */
 function signature(run) {
   const binary = 'ref' in run.binary ? run.binary.ref : run.binary.blob[1];
-  return [binary, run.stdin?.[1], ...run.args].join('\0');
+  const stdin = Array.isArray(run.stdin) ? run.stdin[1] : run.stdin?.ref;
+  return [binary, stdin, ...run.args].join('\0');
 }
 
 /**

@@ -100,7 +100,7 @@ export class Slot {
 
   /** @param {WebAssembly.Module} module @param {RunField} run @param {Uint8Array} body @param {Tree | null} rootfs */
   #timed(module, run, body, rootfs) {
-    const stdin = run.stdin ? body.subarray(run.stdin[0], run.stdin[0] + run.stdin[1]) : NOTHING;
+    const stdin = Array.isArray(run.stdin) ? body.subarray(run.stdin[0], run.stdin[0] + run.stdin[1]) : NOTHING;
     const began = performance.now();
     const end = execute(module, run, stdin, rootfs, this.limits);
     return { key: run.key, seconds: (performance.now() - began) / 1000, ...end };
