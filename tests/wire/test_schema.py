@@ -66,7 +66,9 @@ OWN: dict[str, str] = {
     "Task.Wasip1.Params": "roots 100 Task.Wasip1.Root[] · limits 101 Task.Limits · stdin_file 102 File",
     "Task.Wasip1.Output": "stdout_file 100 File · stderr_file 101 File",
     "Task.Wasip1.Response": "usage 100 Task.Usage",
-    "Task.Pyodide.Params": "limits 101 Task.Limits · network 103 bool · pickle_file 104 File · shared 105 File[] · python 106 string",
+    "Task.Pyodide.Params": (
+        "limits 101 Task.Limits · network 103 bool · pickle_file 104 File · shared 105 File[] · python 106 string"
+    ),
     "Task.Pyodide.Response": "usage 100 Task.Usage · exception 101 bytes",
     "Event.ProviderResources": "extension 100 uint32 · engine 101 string · runs 102 string[]",
 }
