@@ -40,12 +40,13 @@ check: setup ## linters, types, import contracts, generated code (seconds)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	node_modules/.bin/tsc --project static/js/tsconfig.json
+	node_modules/.bin/tsc --project wasi-apps/web_demo/tsconfig.json
 	$(BIN)/python scripts/proto.py --check
 	$(BIN)/python scripts/tables.py --check
 	$(BIN)/python scripts/dockerfile.py
 
 unit: setup ## tests without a browser
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests wasi-apps
 
 e2e: setup ## end to end, with real Chromium
 	$(BIN)/python -m pytest e2e --timeout 300

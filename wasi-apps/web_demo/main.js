@@ -4,11 +4,8 @@
 /** @typedef {{ status: number, stdout: string, stderr: string }} Ran */
 
 const PROGRAM = '../travelling_salesman/tsp.wasm';
-/** Where `make setup` puts the shim: among what the pages need, and where npm installed it. */
-const SHIMS = [
-  '../../static/vendor/browser_wasi_shim/index.js',
-  '../../node_modules/@bjorn3/browser_wasi_shim/dist/index.js',
-];
+/** Where `make setup` puts the shim. */
+const SHIM = '../../node_modules/@bjorn3/browser_wasi_shim/dist/index.js';
 
 /**
  * @template {HTMLElement} E
@@ -31,14 +28,11 @@ const stderr = element('stderr', HTMLElement);
 
 /** @returns {Promise<Shim>} */
 async function loadShim() {
-  for (const place of SHIMS) {
-    try {
-      return await import(place);
-    } catch {
-      // Not at this place.
-    }
+  try {
+    return await import(SHIM);
+  } catch {
+    throw new Error('browser_wasi_shim is missing: run `make setup`, and serve the root of the repository');
   }
-  throw new Error('browser_wasi_shim is missing: run `make setup`, and serve the root of the repository');
 }
 
 /** @returns {Promise<WebAssembly.Module>} */
