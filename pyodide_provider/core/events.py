@@ -105,6 +105,24 @@ class UnwantedDue:
 
 
 @dataclass(frozen=True, slots=True)
+class RunBegan:
+    """The program of a run with a limit of time starts now: fetching and compiling are over."""
+
+    slot: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputWritten:
+    """What a run that is followed has written since the last one; its end holds all of it still."""
+
+    slot: int
+    sequence: int
+    stdout: bytes
+    stderr: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RunsEnded:
     slot: int
     ended: tuple[Ended, ...]
@@ -126,5 +144,7 @@ Event: TypeAlias = (
     | SlotLost
     | SlotDue
     | UnwantedDue
+    | RunBegan
+    | OutputWritten
     | RunsEnded
 )

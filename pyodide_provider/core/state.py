@@ -20,9 +20,11 @@ from .events import (
     LinkLost,
     LinkOpened,
     ListingAsked,
+    OutputWritten,
     PeerFaulted,
     ReconnectDue,
     RunAsked,
+    RunBegan,
     RunsEnded,
     SlotDue,
     SlotLost,
@@ -230,6 +232,12 @@ class State:
             self._answer(posted[0].run, outcome, f"died with slot {slot.number}", now, out)
         self._put_back(posted[1:], now)
 
+    def _began(self, event: RunBegan, now: float, out: list[Instruction]) -> None:
+        pass
+
+    def _written(self, event: OutputWritten, now: float, out: list[Instruction]) -> None:
+        pass
+
     def _ended(self, event: RunsEnded, now: float, out: list[Instruction]) -> None:
         slot = self.pool.slots.get(event.slot)
         if slot is None:
@@ -347,5 +355,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any, float, list[Instruction]], No
     SlotLost: State._slot_lost,
     SlotDue: State._slot_moved,
     UnwantedDue: State._unwanted,
+    RunBegan: State._began,
+    OutputWritten: State._written,
     RunsEnded: State._ended,
 }
