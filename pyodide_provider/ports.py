@@ -24,6 +24,10 @@ class Transport(Protocol):
         """Queue a frame. A peer that reads nothing while 256 MiB wait is left: LinkLost."""
         ...
 
+    def unsent(self) -> int:
+        """Bytes of frames that wait for the peer to read."""
+        ...
+
     def close(self, code: int, reason: str) -> None:
         """Close, or give up opening. Nothing more is heard of it, not even LinkLost; open() may follow at once."""
         ...

@@ -20,6 +20,8 @@ from .core.state import State
 from .core.status import Status
 from .errors import PeerError, TaskFault, UsageError
 from .ports import Blobs, Clock, Slots, StatusSink, Transport
+from .traces import Event as Traced
+from .traces import Traces
 from .translate import MAX_SEQUENCE, answer_of, run_of
 from .wire import codec
 from .wire import messages_pb2 as pb
@@ -31,6 +33,8 @@ MAX_MESSAGE = 64 << 20
 """Bytes of a frame that a broker takes; it would close the link over a larger one, and lose all that runs here."""
 BATCH_BYTES = 1 << 20
 """Envelopes of one frame, about; a larger one travels alone."""
+MAX_UNSENT = 1 << 20
+"""Bytes that wait to leave, above which what tasks write is not told as they write it: their ends hold all of it."""
 KINDS = ("wasip1",)
 """The kinds of tasks this provider takes."""
 
@@ -57,6 +61,11 @@ class Runtime:
         self._events_sent = 0
         self._envelopes: list[bytes] = []
         self._posts: dict[int, list[Run]] = {}
+        self._traces = Traces()
+        self._told_bytes = 0
+        """Of output in `_envelopes`."""
+        self._untold: set[int] = set()
+        """Runs whose output is not told any more, since some of it was left out."""
         self._peers = 0
         self._throughput = 0.0
         self._shown: Status | None = None
@@ -154,6 +163,8 @@ class Runtime:
         except TaskFault as fault:
             self._envelopes.append(codec.wasip1_error(sequence, request.info.id, str(fault)))
         else:
+            if request.info.HasField("trace"):
+                self._traces.begin(sequence, request.info.trace)
             self._handle(e.RunAsked(run))
 
     def _pyodide(self, sequence: int, request: pb.Task.Pyodide.Request) -> None:
@@ -198,6 +209,8 @@ class Runtime:
         self._own = False
         self._heard = True
         self._events_sent = 0
+        self._traces.clear()
+        self._untold.clear()
         self._links += 1
         self._watch(self._links)
 
@@ -226,16 +239,39 @@ class Runtime:
 
     def _post(self, told: i.Post) -> None:
         self._posts.setdefault(told.slot, []).extend(told.runs)
+        if self._traces:
+            for run in told.runs:
+                self._traces.mark(run.sequence, Traced.ProviderGetWorker)
 
     def _send_listing(self, told: i.SendListing) -> None:
         self._reply(told.sequence, pb.Filesystem.Listing.Response(files=self._blobs.refs()))
 
     def _send_outcome(self, told: i.SendOutcome) -> None:
-        answer = answer_of(told.run, told.outcome, told.ended, self._engine)
+        run = told.run
+        answer = answer_of(run, told.outcome, told.ended, self._engine)
+        if self._traces:
+            answer = self._traces.finish(run.sequence, answer, told.ended)
+        if run.params.follow:
+            self._untold.discard(run.sequence)
         if len(answer) > MAX_MESSAGE:
             error = f"the outcome is too large to send: {len(answer)} bytes, at most {MAX_MESSAGE}"
-            answer = codec.wasip1_error(told.run.sequence, told.run.task, error)
+            answer = codec.wasip1_error(run.sequence, run.task, error)
         self._envelopes.append(answer)
+
+    def _send_output(self, told: i.SendOutput) -> None:
+        sequence = told.run.sequence
+        if not self._own or sequence in self._untold:
+            return
+        if self._told_bytes + self._transport.unsent() >= MAX_UNSENT:
+            self._untold.add(sequence)
+            return
+        written = pb.Event.TaskOutput(request=sequence)
+        if told.stdout:
+            written.stdout = told.stdout
+        if told.stderr:
+            written.stderr = told.stderr
+        self._told_bytes += len(told.stdout) + len(told.stderr)
+        self._event(written)
 
     def _send_cancelled(self, told: i.SendCancelled) -> None:
         self._reply(told.sequence, pb.Task.Cancel(id=told.task, reason=told.reason))
@@ -248,7 +284,10 @@ class Runtime:
             engine=self._engine,
             runs=KINDS,
         )
-        self._envelopes.append(codec.event(self._events_sent, resources))
+        self._event(resources)
+
+    def _event(self, payload: Message) -> None:
+        self._envelopes.append(codec.event(self._events_sent, payload))
         self._events_sent += 1
 
     def _remind(self, told: i.Remind) -> None:
@@ -267,7 +306,11 @@ class Runtime:
         posts, self._posts = self._posts, {}
         for slot, runs in posts.items():
             self._slots.post(slot, runs)
+            if self._traces:
+                for run in runs:
+                    self._traces.mark(run.sequence, Traced.ProviderPostToWorker)
         envelopes, self._envelopes = self._envelopes, []
+        self._told_bytes = 0
         if len(envelopes) < 2 or not self._own:
             for envelope in envelopes:
                 self._transport.send(envelope)
@@ -323,6 +366,7 @@ _PERFORM: dict[type[i.Instruction], Callable[[Runtime, Any], None]] = {
     i.Post: Runtime._post,
     i.SendListing: Runtime._send_listing,
     i.SendOutcome: Runtime._send_outcome,
+    i.SendOutput: Runtime._send_output,
     i.SendCancelled: Runtime._send_cancelled,
     i.SendResources: Runtime._send_resources,
     i.Remind: Runtime._remind,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..core.events import Event, RunsEnded, SlotLost, SlotReady
+from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady
 from ..core.run import Run
-from ..slot_messages import ended, read_header, runs_message, start_header
+from ..slot_messages import ended, output, read_header, runs_message, start_header
 from .host import JsBytes, JsHost, Keep
 
 
@@ -60,6 +60,10 @@ class BrowserSlots:
         report = read_header(header)
         if "ended" in report:
             self.feed(RunsEnded(slot, ended(report["ended"], js_body.to_bytes() if js_body is not None else b"")))
+        elif "began" in report:
+            self.feed(RunBegan(slot, report["began"]))
+        elif "output" in report:
+            self.feed(OutputWritten(slot, *output(report["output"], js_body.to_bytes() if js_body is not None else b"")))
         elif "ready" in report:
             self.feed(SlotReady(slot))
 

@@ -15,6 +15,7 @@ class BrowserTransport:
         js_socket = js_host.socket
         self._room = js_host.room
         self._open, self._send, self._close = js_socket.open, js_socket.send, js_socket.close
+        self.unsent = js_socket.unsent
         self.feed: Callable[[Event], None]
         self.receive: Callable[[bytes], None]
         js_socket.listen(keep(self._opened), keep(self._frame), keep(self._lost))

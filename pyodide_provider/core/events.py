@@ -123,6 +123,14 @@ class OutputWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class WallDue:
+    """The time that a run may take, as counted from its RunBegan, is over, or a long stretch of it."""
+
+    slot: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunsEnded:
     slot: int
     ended: tuple[Ended, ...]
@@ -145,6 +153,7 @@ Event: TypeAlias = (
     | SlotDue
     | UnwantedDue
     | RunBegan
+    | WallDue
     | OutputWritten
     | RunsEnded
 )

@@ -58,6 +58,15 @@ class SendOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class SendOutput:
+    """Tell what a run has written since the last one; it may be left out where it would pile up."""
+
+    run: Run
+    stdout: bytes
+    stderr: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SendCancelled:
     sequence: int
     task: str
@@ -98,6 +107,7 @@ Instruction: TypeAlias = (
     | Post
     | SendListing
     | SendOutcome
+    | SendOutput
     | SendCancelled
     | SendResources
     | Remind

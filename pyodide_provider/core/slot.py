@@ -23,6 +23,8 @@ class Posted:
     run: Run
     estimate: float
     wanted: bool = True
+    began: float | None = None
+    """When its program began, if it has a limit of time and the slot has said so."""
 
 
 class Slot:
@@ -56,6 +58,13 @@ class Slot:
             return UNKNOWN
         head = self.posted[0].estimate
         return self.work - head + max(head, now - self.since)
+
+    def head(self, sequence: int) -> Posted | None:
+        """The run of that sequence, if it is what the slot does now and somebody wants it."""
+        if not self.posted:
+            return None
+        head = self.posted[0]
+        return head if head.wanted and head.run.sequence == sequence else None
 
     def post(self, run: Run, estimate: float, now: float) -> None:
         if not self.posted:

@@ -30,6 +30,7 @@ from .events import (
     SlotLost,
     SlotReady,
     UnwantedDue,
+    WallDue,
     WorkersWanted,
 )
 from .instructions import (
@@ -41,12 +42,13 @@ from .instructions import (
     SendCancelled,
     SendListing,
     SendOutcome,
+    SendOutput,
     SendResources,
     StopSlot,
 )
 from .link import Link
 from .pool import Pool
-from .run import Broken, Ended, Exited, Failed, Outcome, Run
+from .run import Broken, Ended, Exited, Failed, Outcome, Run, Usage
 from .slot import MAX_AHEAD, Posted, Slot
 from .status import Status
 from .story import Story
@@ -54,6 +56,10 @@ from .story import Story
 MAX_WORKERS = 512
 UNWANTED_GRACE = 0.02
 """Seconds that a cancelled run may still take, if it was expected to be short."""
+LONGEST_WAIT = 86_400.0
+"""Seconds of one reminder, at most: the platforms' timers take no more than some weeks."""
+SOONEST_WAIT = 0.001
+"""Seconds by which a timer may be early."""
 
 
 class State:
@@ -233,10 +239,37 @@ class State:
         self._put_back(posted[1:], now)
 
     def _began(self, event: RunBegan, now: float, out: list[Instruction]) -> None:
-        pass
+        slot = self.pool.slots.get(event.slot)
+        head = slot.head(event.sequence) if slot else None
+        if slot and head and head.began is None and head.run.params.limits.wall > 0:
+            head.began = slot.since = now
+            self._limit(slot, head, now, out)
+
+    def _wall(self, event: WallDue, now: float, out: list[Instruction]) -> None:
+        slot = self.pool.slots.get(event.slot)
+        head = slot.head(event.sequence) if slot else None
+        if slot and head and head.began is not None:
+            self._limit(slot, head, now, out)
+
+    def _limit(self, slot: Slot, head: Posted, now: float, out: list[Instruction]) -> None:
+        """Look again when the time of a run is over; if it is, stop the run with its slot."""
+        assert head.began is not None
+        most, ran = head.run.params.limits.wall, now - head.began
+        if most - ran > SOONEST_WAIT:
+            out.append(Remind(min(most - ran, LONGEST_WAIT), WallDue(slot.number, head.run.sequence)))
+            return
+        outcome = Failed(f"time limit exceeded: ran for {ran:.1f} s, at most {most:g} s")
+        head.wanted = False
+        self._answer(
+            head.run, outcome, "stopped at its limit of time", now, out, Ended(head.run.sequence, outcome, ran, Usage())
+        )
+        self._kill(slot, now, out)
 
     def _written(self, event: OutputWritten, now: float, out: list[Instruction]) -> None:
-        pass
+        slot = self.pool.slots.get(event.slot)
+        head = slot.head(event.sequence) if slot else None
+        if head and head.run.params.follow:
+            out.append(SendOutput(head.run, event.stdout, event.stderr))
 
     def _ended(self, event: RunsEnded, now: float, out: list[Instruction]) -> None:
         slot = self.pool.slots.get(event.slot)
@@ -356,6 +389,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any, float, list[Instruction]], No
     SlotDue: State._slot_moved,
     UnwantedDue: State._unwanted,
     RunBegan: State._began,
+    WallDue: State._wall,
     OutputWritten: State._written,
     RunsEnded: State._ended,
 }

@@ -68,6 +68,9 @@ class WebSocket:
         if self._link is not None:
             self._link.send(frame)
 
+    def unsent(self) -> int:
+        return self._link.unsent if self._link is not None else 0
+
     def close(self, code: int, reason: str) -> None:
         link, self._link = self._link, None
         if link is not None:
@@ -102,7 +105,8 @@ class _Link:
         self._url = url
         self._owner = owner
         self._waiting: deque[bytes] = deque()
-        self._bytes = 0
+        self.unsent = 0
+        """Bytes that wait to be written."""
         self._wake = asyncio.Event()
         self._open = False
         self._closing: tuple[int, bytes] | None = None
@@ -110,10 +114,10 @@ class _Link:
 
     def send(self, frame: bytes) -> None:
         self._waiting.append(frame)
-        self._bytes += len(frame)
+        self.unsent += len(frame)
         self._wake.set()
-        if self._bytes > MAX_WAITING and not self._fault:
-            self._fault = f"the broker reads nothing: {self._bytes >> 20} MiB wait for it"
+        if self.unsent > MAX_WAITING and not self._fault:
+            self._fault = f"the broker reads nothing: {self.unsent >> 20} MiB wait for it"
             self._cancel()
 
     def close(self, code: int, reason: str) -> None:
@@ -193,7 +197,7 @@ class _Link:
         while True:
             while waiting:
                 frame = waiting.popleft()
-                self._bytes -= len(frame)
+                self.unsent -= len(frame)
                 await ws.send_bytes(frame)
             if self._closing is not None:
                 code, message = self._closing

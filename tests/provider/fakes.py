@@ -25,6 +25,7 @@ class Link:
     closed: list[tuple[int, str]] = field(default_factory=list)
     on_send: Callable[[bytes], None] | None = None
     on_close: Callable[[], None] | None = None
+    waiting: int = 0
 
     def open(self) -> None:
         self.opened += 1
@@ -33,6 +34,9 @@ class Link:
         self.frames.append(frame)
         if self.on_send:
             self.on_send(frame)
+
+    def unsent(self) -> int:
+        return self.waiting
 
     def close(self, code: int, reason: str) -> None:
         self.closed.append((code, reason))

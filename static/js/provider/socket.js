@@ -60,6 +60,11 @@ export class Socket {
     if (socket.bufferedAmount > MAX_BUFFERED) queueMicrotask(() => this.#socket === socket && this.#lose('the broker reads nothing'));
   }
 
+  /** Bytes that wait to leave. */
+  unsent() {
+    return this.#socket?.bufferedAmount ?? 0;
+  }
+
   /** @param {number} code @param {string} reason */
   close(code, reason) {
     this.#drop(code, reason);

@@ -41,11 +41,26 @@ class Worlds(RuleBasedStateMachine):
         self.world.feed(e.PeerFaulted("garbage") if fault else e.LinkLost("reset"))
 
     @precondition(lambda self: self.world.link == "open")
-    @rule(ref=st.sampled_from(REFS), count=st.integers(1, 20), twins=st.booleans())
-    def ask(self, ref: str, count: int, twins: bool) -> None:
+    @rule(
+        ref=st.sampled_from(REFS),
+        count=st.integers(1, 20),
+        twins=st.booleans(),
+        wall=st.sampled_from([0.0, 0.0, 0.5, 1e16]),
+        follow=st.booleans(),
+    )
+    def ask(self, ref: str, count: int, twins: bool, wall: float, follow: bool) -> None:
         for _ in range(count):
             self.sequence += 1
-            self.world.feed(e.RunAsked(make_run(self.sequence, "twin" if twins else "", ref)))
+            self.world.feed(e.RunAsked(make_run(self.sequence, "twin" if twins else "", ref, b"", wall, follow)))
+
+    @precondition(lambda self: self.busy)
+    @rule(data=st.data(), place=st.integers(0, 2), writes=st.booleans())
+    def slot_says(self, data: st.DataObject, place: int, writes: bool) -> None:
+        """That a run has begun, or what it has written: mostly the head, sometimes one whose turn it is not."""
+        slot = data.draw(st.sampled_from(self.busy))
+        runs = self.world.slots[slot]
+        sequence = runs[place % len(runs)].sequence
+        self.world.feed(e.OutputWritten(slot, sequence, b"o", b"e") if writes else e.RunBegan(slot, sequence))
 
     @precondition(lambda self: self.world.link == "open" and self.sequence)
     @rule(data=st.data())
@@ -88,7 +103,7 @@ class Worlds(RuleBasedStateMachine):
     def person(self, event: e.Event) -> None:
         self.world.feed(event)
 
-    @rule(event=st.sampled_from([e.ReconnectDue(1), e.SlotDue(1), e.SlotReady(1), e.UnwantedDue(1, 1)]))
+    @rule(event=st.sampled_from([e.ReconnectDue(1), e.SlotDue(1), e.SlotReady(1), e.UnwantedDue(1, 1), e.WallDue(1, 1)]))
     def stale(self, event: e.Event) -> None:
         if not (isinstance(event, e.SlotReady) and event.slot in self.world.slots):
             self.world.feed(event)

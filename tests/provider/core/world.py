@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 
 from pyodide_provider.core import events as e
 from pyodide_provider.core import instructions as i
-from pyodide_provider.core.run import Ended, Exited, File, Outcome, Params, Run
+from pyodide_provider.core.run import NO_LIMITS, Ended, Exited, File, Limits, Outcome, Params, Run
 from pyodide_provider.core.slot import MAX_POSTED
-from pyodide_provider.core.state import State
+from pyodide_provider.core.state import LONGEST_WAIT, State
 
 
-def make_run(sequence: int, task: str = "", ref: str = "sha256:aa", stdin: bytes = b"") -> Run:
-    return Run(sequence, task or f"task{sequence}", 1, Params(File(ref=ref), ("prog",), stdin=stdin))
+def make_run(
+    sequence: int, task: str = "", ref: str = "sha256:aa", stdin: bytes = b"", wall: float = 0.0, follow: bool = False
+) -> Run:
+    limits = Limits(wall) if wall else NO_LIMITS
+    params = Params(File(ref=ref), ("prog",), stdin=stdin, limits=limits, follow=follow)
+    return Run(sequence, task or f"task{sequence}", 1, params)
 
 
 @dataclass
@@ -27,6 +31,7 @@ class World:
     ready: set[int] = field(default_factory=set)
     owed: dict[int, Run] = field(default_factory=dict)
     answers: list[tuple[Run, Outcome]] = field(default_factory=list)
+    written: list[i.SendOutput] = field(default_factory=list)
     cancelled: list[i.SendCancelled] = field(default_factory=list)
     resources: list[i.SendResources] = field(default_factory=list)
     listings: list[int] = field(default_factory=list)
@@ -89,6 +94,12 @@ class World:
             assert all(run is not instruction.run for run, _ in self.answers), "answered twice"
         self.answers.append((instruction.run, instruction.outcome))
 
+    def _SendOutput(self, instruction: i.SendOutput) -> None:
+        assert self.link == "open", "told output on a link that is gone"
+        assert self.owed.get(instruction.run.sequence) is instruction.run, "told output of a run that is answered"
+        assert instruction.run.params.follow, "told output that nobody asked for"
+        self.written.append(instruction)
+
     def _SendCancelled(self, instruction: i.SendCancelled) -> None:
         assert self.link == "open"
         self.cancelled.append(instruction)
@@ -98,7 +109,7 @@ class World:
         self.resources.append(instruction)
 
     def _Remind(self, instruction: i.Remind) -> None:
-        assert 0 <= instruction.delay <= 30
+        assert 0 <= instruction.delay <= (LONGEST_WAIT if isinstance(instruction.event, e.WallDue) else 30)
         self.reminders.append(instruction)
 
     def _Note(self, instruction: i.Note) -> None:
@@ -132,6 +143,9 @@ class World:
     def ask(self, *sequences: int, ref: str = "sha256:aa", task: str = "") -> None:
         for sequence in sequences:
             self.feed(e.RunAsked(make_run(sequence, task, ref)))
+
+    def begin(self, slot: int, sequence: int) -> None:
+        self.feed(e.RunBegan(slot, sequence))
 
     def end(self, slot: int, count: int = 1, seconds: float = 0.001, outcome: Outcome | None = None) -> None:
         """The slot ends its first `count` runs."""
