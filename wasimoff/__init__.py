@@ -23,10 +23,12 @@ if TYPE_CHECKING:
         UsageError,
         WasimoffError,
     )
+    from .limits import Limits
     from .result import Result, TraceEvent
     from .status import Provider, Status
     from .sync import Client
     from .task import PythonTask, Task
+    from .usage import Usage
 
 __all__ = [
     "AccessDenied",
@@ -35,6 +37,7 @@ __all__ = [
     "BrokerError",
     "BrokerUnavailable",
     "Client",
+    "Limits",
     "NotFound",
     "Provider",
     "PythonTask",
@@ -46,6 +49,7 @@ __all__ = [
     "TaskRejected",
     "TaskTimeout",
     "TraceEvent",
+    "Usage",
     "UsageError",
     "WasimoffError",
 ]
@@ -53,12 +57,14 @@ __all__ = [
 _MODULES = {
     "AsyncClient": "client",
     "Client": "sync",
+    "Limits": "limits",
     "Provider": "status",
     "PythonTask": "task",
     "Result": "result",
     "Status": "status",
     "Task": "task",
     "TraceEvent": "result",
+    "Usage": "usage",
 }
 """Where each name is; all others of `__all__` are errors."""
 

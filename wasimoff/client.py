@@ -21,11 +21,12 @@ from .backoff import Patience
 from .connect import ConnectLink, error_of, read_bounded
 from .errors import BrokerError, QueueFull, TaskRejected, TaskTimeout, UsageError
 from .files import Files
+from .limits import NO_LIMITS, Limits
 from .many import Inputs, stream
 from .result import Result
 from .source import locate
 from .storage import Progress, Storage
-from .task import NO_ENV, AnyTask, PythonTask, Source, Task
+from .task import NO_ENV, NO_ROOTS, AnyTask, PythonTask, Source, Task
 from .transport import Transport
 from .websocket import WebSocketLink
 
@@ -101,7 +102,9 @@ class AsyncClient:
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         rootfs: Source | None = None,
+        roots: Mapping[str, Source] | None = None,
         artifacts: Sequence[str] = (),
+        limits: Limits = NO_LIMITS,
         priority: bool = False,
         deadline: float | None = None,
         immediate: bool = False,
@@ -114,8 +117,9 @@ class AsyncClient:
         Cancelling the wait cancels the task. Raises TaskRejected, NotFound, TaskTimeout … when it was not run.
         """
         task = Task(
-            binary, args, env=env or NO_ENV, stdin=stdin, rootfs=rootfs, artifacts=artifacts, priority=priority,
-            deadline=deadline, immediate=immediate, timeout=timeout, trace=trace, program=program,
+            binary, args, env=env or NO_ENV, stdin=stdin, rootfs=rootfs, roots=roots or NO_ROOTS, artifacts=artifacts,
+            limits=limits, priority=priority, deadline=deadline, immediate=immediate, timeout=timeout, trace=trace,
+            program=program,
         )  # fmt: skip
         return await self._perform(task)
 
@@ -211,9 +215,13 @@ class AsyncClient:
         return None if pause is None else max(pause, min(error.retry_after, 30.0) * random.uniform(0.5, 1.0))
 
     async def _request(self, opened: _Opened, task: AnyTask, id: str) -> Message:
-        binary = "" if isinstance(task, PythonTask) else await opened.files.ref(task.binary)
-        rootfs = "" if task.rootfs is None else await opened.files.ref(task.rootfs)
-        return messages.request(task, id, binary, rootfs)
+        ref = opened.files.ref
+        rootfs = "" if task.rootfs is None else await ref(task.rootfs)
+        if isinstance(task, PythonTask):
+            return messages.request(task, id, messages.Refs(rootfs=rootfs))
+        binary = await ref(task.binary)
+        roots = [(path, await ref(source)) for path, source in task.roots.items()]
+        return messages.request(task, id, messages.Refs(binary, rootfs, roots))
 
     def _open(self) -> _Opened:
         if self._closed:
@@ -240,8 +248,9 @@ class _Opened:
 
 def _forget(files: Files, task: AnyTask) -> bool:
     """Whether some file of the task is ours to upload again."""
-    binary = None if isinstance(task, PythonTask) else task.binary
-    return any([files.forget(binary), files.forget(task.rootfs)])
+    own = [] if isinstance(task, PythonTask) else [task.binary, *task.roots.values()]
+    forgotten = [files.forget(source) for source in (*own, task.rootfs)]
+    return any(forgotten)
 
 
 def _is_refusal(error: BrokerError, task: AnyTask) -> bool:

@@ -1,7 +1,7 @@
 """Tasks out of JSON: job files, and the prototype's task files ("@type"). Imports the task and the wire.
 
 A job file is protojson of `Task.Wasip1.JobRequest`; where a File stands a plain string may stand too (a ref, an alias or a
-path, meant from the job file), and instead of base64 in "stdin" there may be "stdinText", or "stdinFile", read when needed.
+path, meant from the job file), instead of base64 in "stdin" "stdinText", or "stdinFile", read when needed, and limits as words.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from . import messages
 from .errors import UsageError
+from .limits import limits
 from .source import locate, read_at_most
 from .task import AnyTask, Source, Task
 
@@ -26,8 +27,9 @@ FIELDS = {
     WASIP1: {"info", "qos", "params"},
     PYODIDE: {"info", "qos", "params"},
 }
-PARAMS = {"binary", "args", "envs", "stdin", "stdinText", "stdinFile", "rootfs", "artifacts"}
-PYTHON_PARAMS = {"packages", "script", "pickle", "envs", "stdin", "rootfs", "artifacts"}
+PARAMS = {"binary", "args", "envs", "stdin", "stdinText", "stdinFile", "rootfs", "roots", "artifacts", "limits"}
+PYTHON_PARAMS = {"packages", "script", "pickle", "envs", "stdin", "rootfs", "artifacts", "limits"}
+LIMITS = {"wall", "wallMs", "memory", "output", "files", "threads"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def load_any(path: Path, read: Callable[[Path], bytes]) -> Job:
         return _job(single, path.parent, read, str(path))
     body = {key: value for key, value in document.items() if key != "@type"}
     _known(_mapping(body.get("params") or {}, "params"), PYTHON_PARAMS, "params")
-    _files_to_refs(body.get("params") or {})
+    _ease(body.get("params") or {}, "params")
     return Job(1, iter([messages.python_task(json.dumps(body))]))
 
 
@@ -73,7 +75,7 @@ def _job(document: dict[str, Any], base: Path, read: Callable[[Path], bytes], na
         where = f"task {n}" if n else "parent"
         _known(params, PARAMS, where)
         inputs.append(_stdin_file(params, where))
-        _files_to_refs(params)
+        _ease(params, where)
     body = {key: document[key] for key in ("qos", "parent", "tasks") if document.get(key)}
     wanted = messages.job(json.dumps(body), name)
 
@@ -113,7 +115,9 @@ def _task(params: messages.Wanted, base: Path, stdin_file: str | None, read: Cal
         env=params.env,
         stdin=read(base / stdin_file) if stdin_file else params.stdin,
         rootfs=_local(params.rootfs, base) if params.rootfs else None,
+        roots={path: _local(source, base) if source else "" for path, source in params.roots},
         artifacts=params.artifacts,
+        limits=params.limits,
         priority=params.priority,
         immediate=params.immediate,
         deadline=params.deadline,
@@ -156,7 +160,41 @@ def _known(value: Mapping[str, Any], known: set[str], where: str) -> None:
             raise UsageError(f"{where}: there is no field {key!r}; known are {', '.join(sorted(known - {'@type'}))}")
 
 
-def _files_to_refs(params: dict[str, Any]) -> None:
+def _ease(params: dict[str, Any], where: str) -> None:
+    """Plain strings for Files, words for limits: into what protojson has."""
     for name in ("binary", "rootfs"):
         if isinstance(params.get(name), str):
             params[name] = {"ref": params[name]}
+    if params.get("roots"):
+        params["roots"] = _roots(params["roots"], where)
+    if params.get("limits"):
+        params["limits"] = _limits(_mapping(params["limits"], f"{where}: limits"), f"{where}: limits")
+
+
+def _roots(value: Any, where: str) -> list[dict[str, Any]]:
+    """From {"/path": "data.zip"} or protojson's [{"path": …, "file": …}]."""
+    pairs = [{"path": path, "file": file} for path, file in value.items()] if isinstance(value, dict) else value
+    if not isinstance(pairs, list):
+        raise UsageError(f'{where}: roots is {json.dumps(value)[:60]}, it must be an object: {{"/data": "data.zip"}}')
+    roots = [dict(_mapping(pair, f"{where}: roots")) for pair in pairs]
+    for root in roots:
+        _known(root, {"path", "file"}, f"{where}: roots")
+        if isinstance(root.get("file"), str):
+            root["file"] = {"ref": root["file"]}
+    return roots
+
+
+def _limits(value: dict[str, Any], where: str) -> dict[str, Any]:
+    """{"wall": "2s", "memory": "64M"} to protojson's {"wallMs": 2000, "memory": 67108864}."""
+    _known(value, LIMITS, where)
+    words = {key: amount for key, amount in value.items() if key != "wallMs"}
+    if "wallMs" in value and "wall" in value:
+        raise UsageError(f"{where} has both wall and wallMs")
+    try:
+        said = limits(words)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+    plain: dict[str, Any] = {key: getattr(said, key) for key in words if key != "wall" and words[key] is not None}
+    if said.wall is not None:
+        plain["wallMs"] = max(1, round(said.wall * 1000))
+    return plain | {key: value[key] for key in ("wallMs",) if key in value}

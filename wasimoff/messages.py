@@ -17,8 +17,10 @@ from pyodide_provider.wire import messages_pb2 as pb
 from pyodide_provider.wire.errors import PeerError
 
 from .errors import BrokerError, UsageError
+from .limits import Limits
 from .result import Result, TraceEvent
 from .task import AnyTask, PythonTask, Task, Wishes
+from .usage import Usage
 
 Response = pb.Task.Wasip1.Response | pb.Task.Pyodide.Response
 J = TypeVar("J", bound=Message)
@@ -31,51 +33,55 @@ METHODS: dict[type[Message], tuple[str, type[Message]]] = {
 """What each request is called in the service `wasimoff.v1.Tasks`, and what answers it."""
 
 
-def request(task: AnyTask, id: str, binary: str = "", rootfs: str = "") -> Message:
-    """The request that asks for a task; `binary` and `rootfs` are refs or aliases that the broker knows.
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """What the broker calls the files of one task: refs and aliases; "" for what it does not have, or is sent inline."""
+
+    binary: str = ""
+    rootfs: str = ""
+    roots: Sequence[tuple[str, str]] = ()
+    """(where it is mounted, ref)"""
+
+
+def request(task: AnyTask, id: str, refs: Refs) -> Message:
+    """The request that asks for a task.
 
     Raises UsageError for what can't be said on the wire: text that isn't Unicode, values of a wrong type.
     """
     try:
         if isinstance(task, PythonTask):
-            return _pyodide_request(task, id, rootfs)
-        return _wasip1_request(task, id, binary, rootfs)
+            return _pyodide_request(task, id, refs)
+        return _wasip1_request(task, id, refs)
     except (ValueError, TypeError) as error:
         raise UsageError(f"the task can't be sent: {str(error)[:200]}") from None
 
 
-def _wasip1_request(task: Task, id: str, binary: str, rootfs: str) -> pb.Task.Wasip1.Request:
-    params = pb.Task.Wasip1.Params(
-        binary=pb.File(ref=binary),
-        args=task.argv,
-        envs=[f"{key}={value}" for key, value in task.env.items()],
-        artifacts=task.artifacts,
-    )
-    if task.stdin:
-        params.stdin = bytes(task.stdin)
-    if rootfs:
-        params.rootfs.ref = rootfs
-    return _with_wishes(pb.Task.Wasip1.Request(info=pb.Task.Metadata(id=id), params=params), task)
+def _wasip1_request(task: Task, id: str, refs: Refs) -> pb.Task.Wasip1.Request:
+    params = pb.Task.Wasip1.Params(binary=pb.File(ref=refs.binary), args=task.argv)
+    for path, ref in refs.roots:
+        params.roots.add(path=path, file=pb.File(ref=ref))
+    return _with_wishes(pb.Task.Wasip1.Request(info=pb.Task.Metadata(id=id), params=params), task, refs)
 
 
-def _pyodide_request(task: PythonTask, id: str, rootfs: str) -> pb.Task.Pyodide.Request:
-    params = pb.Task.Pyodide.Params(
-        packages=task.packages,
-        envs=[f"{key}={value}" for key, value in task.env.items()],
-        artifacts=task.artifacts,
-    )
+def _pyodide_request(task: PythonTask, id: str, refs: Refs) -> pb.Task.Pyodide.Request:
+    params = pb.Task.Pyodide.Params(packages=task.packages)
     if task.script is not None:
         params.script = task.script
     else:
         params.pickle = task.pickle or b""
+    return _with_wishes(pb.Task.Pyodide.Request(info=pb.Task.Metadata(id=id), params=params), task, refs)
+
+
+def _with_wishes(message: R, task: Wishes, refs: Refs) -> R:
+    params = message.params
+    params.envs.extend(f"{key}={value}" for key, value in task.env.items())
+    params.artifacts.extend(task.artifacts)
     if task.stdin:
         params.stdin = bytes(task.stdin)
-    if rootfs:
-        params.rootfs.ref = rootfs
-    return _with_wishes(pb.Task.Pyodide.Request(info=pb.Task.Metadata(id=id), params=params), task)
-
-
-def _with_wishes(message: R, task: Wishes) -> R:
+    if refs.rootfs:
+        params.rootfs.ref = refs.rootfs
+    if task.limits:
+        params.limits.CopyFrom(_limits(task.limits))
     if task.priority:
         message.qos.priority = True
     if task.immediate:
@@ -87,6 +93,16 @@ def _with_wishes(message: R, task: Wishes) -> R:
         message.info.trace.created = now
         message.info.trace.events.add(unixnano=now, event=pb.Task.TraceEvent.ClientTransmitRequest, details="")
     return message
+
+
+def _limits(limits: Limits) -> pb.Task.Limits:
+    return pb.Task.Limits(
+        wall_ms=None if limits.wall is None else max(1, round(limits.wall * 1000)),
+        memory=limits.memory,
+        output=limits.output,
+        files=limits.files,
+        threads=limits.threads,
+    )
 
 
 def cancel(id: str, reason: str) -> Message:
@@ -102,11 +118,12 @@ def result(response: Message, index: int = 0, label: str = "", seconds: float = 
     if which is None:
         raise BrokerError("the broker answered a task without a result", "internal")
     trace = _trace(info.trace) if info.HasField("trace") else ()
+    usage = _usage(response.usage) if response.HasField("usage") else None
     if which == "error":
         error = response.error or "the task failed, nobody said why"
         return Result(
             None, error=error, provider=info.provider, task=info.id, index=index, label=label, attempt=info.attempt,
-            seconds=seconds, trace=trace,
+            seconds=seconds, trace=trace, usage=usage,
         )  # fmt: skip
     output = response.ok
     return Result(
@@ -122,6 +139,20 @@ def result(response: Message, index: int = 0, label: str = "", seconds: float = 
         seconds=seconds,
         pickle=output.pickle if isinstance(output, pb.Task.Pyodide.Output) else None,
         trace=trace,
+        usage=usage,
+    )
+
+
+def _usage(usage: pb.Task.Usage) -> Usage:
+    return Usage(
+        usage.wall_us / 1e6,
+        usage.cpu_us / 1e6,
+        usage.memory,
+        usage.bytes_in,
+        usage.bytes_out,
+        usage.compile_us / 1e6,
+        usage.cached,
+        usage.engine,
     )
 
 
@@ -145,7 +176,9 @@ class Wanted:
     env: Mapping[str, str]
     stdin: bytes
     rootfs: str | bytes
+    roots: Sequence[tuple[str, str | bytes]]
     artifacts: Sequence[str]
+    limits: Limits
     priority: bool
     immediate: bool
     deadline: float | None
@@ -170,6 +203,7 @@ def python_task(text: str) -> PythonTask:
         stdin=params.stdin,
         rootfs=_source(params.rootfs) or None,
         artifacts=list(params.artifacts),
+        limits=_wanted_limits(params.limits),
         priority=request.qos.priority,
         immediate=request.qos.immediate,
         deadline=_seconds_left(request.qos),
@@ -190,7 +224,9 @@ def _wanted(task: pb.Task.Wasip1.Params, parent: pb.Task.Wasip1.Params, qos: pb.
         _env(task.envs or parent.envs),
         task.stdin if task.HasField("stdin") else parent.stdin,
         _source(task.rootfs if task.HasField("rootfs") else parent.rootfs),
+        [(root.path, _source(root.file)) for root in task.roots or parent.roots],
         list(task.artifacts or parent.artifacts),
+        _wanted_limits(task.limits if task.HasField("limits") else parent.limits),
         qos.priority,
         qos.immediate,
         _seconds_left(qos),
@@ -199,6 +235,12 @@ def _wanted(task: pb.Task.Wasip1.Params, parent: pb.Task.Wasip1.Params, qos: pb.
 
 def _source(file: pb.File) -> str | bytes:
     return file.blob if file.HasField("blob") else file.ref
+
+
+def _wanted_limits(limits: pb.Task.Limits) -> Limits:
+    said = {field.name: value for field, value in limits.ListFields()}
+    wall = said.pop("wall_ms", None)
+    return Limits(wall=None if wall is None else wall / 1000, **said)
 
 
 def _env(pairs: Iterable[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import TaskFailed
+from .usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Result:
     pickle: bytes | None = None
     """Of a PythonTask: its last value."""
     trace: tuple[TraceEvent, ...] = ()
+    usage: Usage | None = None
+    """What it used; None: the broker or the provider does not say."""
 
     @property
     def ok(self) -> bool:

@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 
 from .client import AsyncClient, TransportName
 from .errors import UsageError
+from .limits import NO_LIMITS, Limits
 from .many import REORDER
 from .result import Result
 from .status import Status
 from .storage import Progress
-from .task import NO_ENV, AnyTask, Source, Task
+from .task import NO_ENV, NO_ROOTS, AnyTask, Source, Task
 
 T = TypeVar("T")
 
@@ -73,7 +74,9 @@ class Client:
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         rootfs: Source | None = None,
+        roots: Mapping[str, Source] | None = None,
         artifacts: Sequence[str] = (),
+        limits: Limits = NO_LIMITS,
         priority: bool = False,
         deadline: float | None = None,
         immediate: bool = False,
@@ -83,8 +86,9 @@ class Client:
     ) -> Result:
         """Run a WASI program and wait for its end; the arguments are those of `Task`. Ctrl-C cancels the task."""
         task = Task(
-            binary, args, env=env or NO_ENV, stdin=stdin, rootfs=rootfs, artifacts=artifacts, priority=priority,
-            deadline=deadline, immediate=immediate, timeout=timeout, trace=trace, program=program,
+            binary, args, env=env or NO_ENV, stdin=stdin, rootfs=rootfs, roots=roots or NO_ROOTS, artifacts=artifacts,
+            limits=limits, priority=priority, deadline=deadline, immediate=immediate, timeout=timeout, trace=trace,
+            program=program,
         )  # fmt: skip
         return self._wait(self._client._perform(task))
 

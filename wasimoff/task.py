@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from .errors import UsageError
+from .limits import NO_LIMITS, Limits
 
 Source = str | os.PathLike[str] | bytes
 """A ref ("sha256:…"), an alias, the path of a local file, or bytes; the last two are uploaded when the broker lacks them."""
 
 NO_ENV: Mapping[str, str] = MappingProxyType({})
+NO_ROOTS: Mapping[str, Source] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Wishes:
     """A zip (ref, alias, path) or a folder, mounted as "/"."""
     artifacts: Sequence[str] = ()
     """Paths to bring back when the program ends."""
+    limits: Limits = NO_LIMITS
+    """What it may use."""
     priority: bool = False
     """Goes before tasks without it."""
     deadline: float | None = None
@@ -48,6 +52,8 @@ class Wishes:
         for key, value in self.env.items():
             if not key or "=" in key or "\0" in key + value:
                 raise UsageError(f"{key!r} can't be the name of an environment variable")
+        if not isinstance(self.limits, Limits):
+            raise UsageError(f"limits is {type(self.limits).__name__}: give Limits(wall=2, memory=64 * 2**20, …)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Task(Wishes):
     args: Sequence[str] = ()
     program: str | None = field(default=None, kw_only=True)
     """argv[0]; None: the file's name, the alias or the ref."""
+    roots: Mapping[str, Source] = field(default_factory=lambda: NO_ROOTS, kw_only=True)
+    """More zips or folders, each by the absolute path where the program sees it; later ones cover earlier ones."""
 
     def __post_init__(self) -> None:
         super(Task, self).__post_init__()
@@ -67,6 +75,10 @@ class Task(Wishes):
             raise UsageError(f"binary is {type(self.binary).__name__}: give a ref, an alias, a path or bytes")
         if not (self.binary if isinstance(self.binary, bytes) else os.fspath(self.binary)):
             raise UsageError("binary is empty: give a ref, an alias or a path")
+        if not isinstance(self.roots, Mapping):
+            raise UsageError(f'roots is {type(self.roots).__name__}, it must be a dict: {{"/data": "data.zip"}}')
+        for path, source in self.roots.items():
+            check_root(path, source)
 
     @property
     def argv(self) -> list[str]:
@@ -87,6 +99,14 @@ class PythonTask(Wishes):
         super(PythonTask, self).__post_init__()
         if (self.script is None) == (self.pickle is None):
             raise UsageError("a PythonTask has either a script or a pickle")
+
+
+def check_root(path: str, source: Source) -> None:
+    """Raises UsageError when that can't be mounted there."""
+    if not isinstance(path, str) or not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+        raise UsageError(f"a root can't be mounted at {path!r}: give an absolute path, as /data")
+    if not isinstance(source, str | bytes | os.PathLike) or not source:
+        raise UsageError(f"the root at {path} is {source!r}: give a ref, an alias, a zip or a folder")
 
 
 AnyTask = Task | PythonTask

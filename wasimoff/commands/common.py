@@ -8,7 +8,7 @@ import select
 import signal
 import stat
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -32,20 +32,6 @@ def broker_options(command: F) -> F:
     """--broker and --http, of all commands that talk to one."""
     command = click.option("--http", is_flag=True, help="One HTTP request for each task instead of a WebSocket.")(command)
     return click.option("--broker", metavar="URL", help="Where the broker is. [default: $WASIMOFF_BROKER]")(command)
-
-
-def task_options(command: F) -> F:
-    """How a task is to be run."""
-    options = (
-        click.option("--env", "envs", metavar="K=V", multiple=True, help="A variable; K alone takes it from here."),
-        click.option("--rootfs", metavar="REF|ZIP|DIR", help='What the program sees as "/".'),
-        click.option("--artifact", "artifacts", metavar="PATH", multiple=True, help="Bring this file or folder back."),
-        click.option("--deadline", type=float, metavar="S", help="End the task when it is not done in S seconds."),
-        click.option("--priority", is_flag=True, help="Go before tasks without it."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def connect(ctx: click.Context, broker: str | None, http: bool) -> AsyncClient:
@@ -81,19 +67,6 @@ def perform(work: Coroutine[Any, Any, T]) -> T:
         if terminated:
             sys.exit(exits.TERMINATED)
         raise KeyboardInterrupt from None
-
-
-def environment(pairs: Sequence[str]) -> dict[str, str]:
-    """What --env says. Raises UsageError for a name that isn't set here."""
-    env: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            if key not in os.environ:
-                raise UsageError(f"--env {key}: there is no such variable here; write --env {key}=VALUE")
-            value = os.environ[key]
-        env[key] = value
-    return env
 
 
 def read_stdin(wanted: str | None) -> bytes:

@@ -8,14 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import exits
 from ..errors import UsageError
 from ..task import AnyTask, Task
-from .common import broker_options, connect, environment, perform, read_file, task_options
+from .common import broker_options, connect, perform, read_file
+from .options import given, task_options, wishes
 from .screen import Screen
 from .show import as_json, block, seconds, store
 
@@ -62,33 +63,30 @@ A task that fails does not stop the others: the exit code is then 1. A progress 
 @broker_options
 @click.pass_context
 def job_command(
-    ctx: click.Context, inputs: tuple[str, ...], binary: str | None, args: tuple[str, ...], each_stdin: bool,
-    each_arg: bool, envs: tuple[str, ...], rootfs: str | None, artifacts: tuple[str, ...], deadline: float | None,
-    priority: bool, in_flight: int, ordered: bool, json_lines: bool, output: str | None, quiet: bool,
-    broker: str | None, http: bool,
+    ctx: click.Context, /, inputs: tuple[str, ...], binary: str | None, args: tuple[str, ...], each_stdin: bool,
+    each_arg: bool, in_flight: int, ordered: bool, json_lines: bool, output: str | None, quiet: bool,
+    broker: str | None, http: bool, **options: Any,
 ) -> int:  # fmt: skip
     if each_stdin or each_arg:
         if each_stdin and each_arg:
             raise click.UsageError("--each-stdin and --each-arg exclude each other")
         if binary is None:
             raise click.UsageError("which program? give --binary FILE|ALIAS|REF")
-        pattern = Task(
-            binary, args, env=environment(envs), rootfs=rootfs, artifacts=artifacts, deadline=deadline, priority=priority
-        )
+        pattern = Task(binary, args, **wishes(**options))
         from ..jobfile import Job
 
         job = Job(len(inputs), _each_stdin(pattern, inputs) if each_stdin else _each_arg(pattern, inputs))
     else:
-        job = _from_file(inputs, [binary, rootfs, deadline], [*args, *envs, *artifacts], priority)
+        job = _from_file(inputs, given({"binary": binary, "arg": args, **options}))
     printer = Printer(job.total, json_lines, quiet, Path(output) if output else None)
     return run_job(ctx, job, printer, in_flight, ordered, broker, http)
 
 
-def _from_file(inputs: tuple[str, ...], single: list[object], several: list[str], priority: bool) -> Job:
+def _from_file(inputs: tuple[str, ...], options: list[str]) -> Job:
     if len(inputs) > 1:
         raise click.UsageError("one job file at a time; for one task for each input say --each-stdin or --each-arg")
-    if several or priority or any(value is not None for value in single):
-        raise click.UsageError("a job file says all of its tasks: --binary, --arg, --env … go with --each-stdin, --each-arg")
+    if options:
+        raise click.UsageError(f"a job file says all of its tasks: {', '.join(options)} goes with --each-stdin, --each-arg")
     from ..jobfile import load
 
     return load(Path(inputs[0]), read_file)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import click
 
-from .common import broker_options, connect, environment, perform, read_stdin, task_options
-from .show import finish
+from .common import broker_options, connect, perform, read_stdin
+from .options import task_options, wishes
+from .show import about, finish, usage_line
 
 HELP = """Run a program on somebody's machine.
 
@@ -19,6 +23,8 @@ Examples:
   wasimoff run tsp.wasm read < cities.csv
   wasimoff run --env GREETING=hello --env HOME helloworld.wasm
   wasimoff run --rootfs site/ --artifact out/result.txt --output here render.wasm /index.md
+  wasimoff run --root /data=data.zip --root /etc=conf/ --artifact '/out/*.png' draw.wasm /data
+  wasimoff run --limit-wall 2s --limit-memory 64M --usage stranger.wasm
   wasimoff run --json --trace tsp.wasm rand 8 | jq .provider
 """
 
@@ -32,25 +38,31 @@ Examples:
 @click.option("--immediate", is_flag=True, help="Start now or fail; never wait in the queue.")
 @click.option("--timeout", type=float, metavar="S", help="Wait for S seconds at most, then cancel.")
 @click.option("--trace", is_flag=True, help="Tell on stderr when what happened to the task.")
+@click.option("--usage", is_flag=True, help="Tell on stderr in one line what the task used.")
+@click.option("--verbose", is_flag=True, help="Tell on stderr who ran it, how long it took and what it used.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of its streams.")
 @broker_options
 @click.pass_context
 def run_command(
-    ctx: click.Context, binary: str, args: tuple[str, ...], stdin: str | None, envs: tuple[str, ...],
-    rootfs: str | None, artifacts: tuple[str, ...], output: str, as_json: bool, broker: str | None, http: bool,
-    deadline: float | None, priority: bool, immediate: bool, timeout: float | None, trace: bool,
+    ctx: click.Context, /, binary: str, args: tuple[str, ...], stdin: str | None, output: str, immediate: bool,
+    timeout: float | None, trace: bool, usage: bool, verbose: bool, as_json: bool, broker: str | None, http: bool,
+    **options: Any,
 ) -> int:  # fmt: skip
     from ..result import Result
     from ..task import Task
 
     client = connect(ctx, broker, http)
-    task = Task(
-        binary, args, stdin=read_stdin(stdin), env=environment(envs), rootfs=rootfs, artifacts=artifacts,
-        deadline=deadline, priority=priority, immediate=immediate, timeout=timeout, trace=trace,
-    )  # fmt: skip
+    how = wishes(**options)
+    task = Task(binary, args, stdin=read_stdin(stdin), immediate=immediate, timeout=timeout, trace=trace, **how)
 
     async def work() -> Result:
         async with client:
             return await client.submit(task)
 
-    return finish(perform(work()), output, as_json=as_json)
+    result = perform(work())
+    code = finish(result, output, as_json=as_json)
+    if usage and not verbose:
+        print(usage_line(result), file=sys.stderr)
+    if verbose:
+        print(about(result), file=sys.stderr)
+    return code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def document(result: Result, *, artifacts: bool = True) -> dict[str, Any]:
         "attempt": result.attempt,
         "seconds": round(result.seconds, 6),
     }
+    if result.usage is not None:
+        fields["usage"] = asdict(result.usage)
     if artifacts and result.artifacts is not None:
         fields["artifacts_base64"] = base64.b64encode(result.artifacts).decode()
     if result.trace:
@@ -111,6 +114,35 @@ def store(result: Result, folder: Path) -> None:
         json.dumps(document(result, artifacts=False), ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
     )
     result.extract(folder / "artifacts")
+
+
+def usage_line(result: Result) -> str:
+    """What a task used: "used 24 ms (CPU 22 ms), 1.1 MiB of memory, 3 KiB in, 120 B out, compiled in 12 ms, …"."""
+    usage = result.usage
+    if usage is None:
+        return "used: not told"
+    parts = [f"{seconds(usage.wall)} (CPU {seconds(usage.cpu)})", f"{amount(usage.memory)} of memory"]
+    parts += [f"{amount(usage.bytes_in)} in", f"{amount(usage.bytes_out)} out"]
+    if usage.cached or usage.compile:
+        parts.append("compiled before" if usage.cached else f"compiled in {seconds(usage.compile)}")
+    return exits.clean(f"used {', '.join(parts)}" + (f", {usage.engine}" if usage.engine else ""))
+
+
+def about(result: Result) -> str:
+    """Who ran it, how long that took, what it used."""
+    who = f"task {result.task} at {result.provider or 'nobody'}"
+    attempt = f", attempt {result.attempt}" if result.attempt else ""
+    end = "failed" if result.error else f"exit {result.status}"
+    return exits.clean(f"{who}{attempt}: {end} after {seconds(result.seconds)}\n{usage_line(result)}")
+
+
+def amount(size: float) -> str:
+    """Bytes for people: "120 B", "1.5 MiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1000 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{size:.3g} {unit}"
 
 
 def seconds(amount: float) -> str:
