@@ -104,16 +104,17 @@ class Blobs:
     def __len__(self) -> int:
         return len(self._catalogue)
 
-    async def put(self, data: bytes, media: str | None = None, name: str | None = None) -> Blob:
+    async def put(self, data: bytes, media: str | None = None, name: str | None = None, *, anything: bool = False) -> Blob:
         """Keep bytes that are in memory already; what they are is told by themselves, not by `media`.
 
-        Raises UnsupportedMedia, TooLarge, StorageFull, and Refused for a name that can't be used.
+        With `anything` they need not be a module or a zip. Raises UnsupportedMedia, TooLarge, StorageFull, and Refused for a
+        name that can't be used.
         """
         if name is not None:
             check_name(name)
         if len(data) > self._max_upload:
             raise self._too_large(f"{len(data)} bytes are")
-        media = media_type(data[:HEAD])
+        media = media_type(data[:HEAD], anything)
         small = len(data) <= SMALL
         digest = hashlib.sha256(data).hexdigest() if small else await self._in_thread(_digest, data)
         ref = f"sha256:{digest}"
@@ -131,7 +132,9 @@ class Blobs:
                 raise
         return await self._keep(incoming, Blob(ref, media, len(data), time.time()), name)
 
-    async def receive(self, stream: AsyncIterable[bytes], name: str | None = None, length: int | None = None) -> Blob:
+    async def receive(
+        self, stream: AsyncIterable[bytes], name: str | None = None, length: int | None = None, *, anything: bool = False
+    ) -> Blob:
         """Keep bytes as they arrive; `length` is what the sender says they will be.
 
         Raises what `put` raises, as early as can be, and whatever `stream` raises; then nothing is kept.
@@ -141,7 +144,7 @@ class Blobs:
         if length is not None and length > self._max_upload:
             raise self._too_large(f"{length} bytes are")
         incoming = self._store.incoming()
-        arrival = _Arrival(self, incoming)
+        arrival = _Arrival(self, incoming, anything)
         try:
             try:
                 async for chunk in stream:
@@ -220,9 +223,10 @@ class Blobs:
 class _Arrival:
     """One upload on its way in: counted, told apart and written batch by batch."""
 
-    def __init__(self, blobs: Blobs, incoming: Incoming) -> None:
+    def __init__(self, blobs: Blobs, incoming: Incoming, anything: bool) -> None:
         self._blobs = blobs
         self._incoming = incoming
+        self._anything = anything
         self._batch: list[bytes] = []
         self._batched = 0
         self._media = ""
@@ -234,7 +238,7 @@ class _Arrival:
         self._batched += len(chunk)
         self._blobs._admit(len(chunk), self.size)
         if not self._media and self.size >= HEAD:
-            self._media = media_type(b"".join(self._batch))
+            self._media = media_type(b"".join(self._batch), self._anything)
         if self._batched >= BATCH:
             await self._write()
 
@@ -244,8 +248,8 @@ class _Arrival:
 
     async def finish(self) -> Blob:
         if not self._media:
-            self._media = media_type(b"".join(self._batch))
-        if self._batch:
+            self._media = media_type(b"".join(self._batch), self._anything)
+        if self._batch or not self.size:
             await self._write()
         ref = await self._blobs._in_thread(self._incoming.finish)
         return Blob(ref, self._media, self.size, time.time())

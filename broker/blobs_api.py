@@ -11,6 +11,7 @@ from broker.explanations import explain
 from broker.origins import EXPOSED
 from broker.serving import Source, serve
 from broker.settings import Settings
+from broker.store.content import BYTES
 
 FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -19,7 +20,11 @@ def routes(blobs: Blobs, settings: Settings) -> list[web.RouteDef]:
     async def upload(request: web.Request) -> web.Response:
         """Raw bytes in, their ref out."""
         name = request.query.get("name") or None
-        blob = await blobs.receive(bodies.chunks(request), name, bodies.declared_length(request))
+        media = request.query.get("media") or ""
+        if media not in ("", BYTES):
+            raise Refused("invalid_argument", f"media={media[:100]!r} is not taken here: {BYTES} is, or leave it out")
+        length = bodies.declared_length(request)
+        blob = await blobs.receive(bodies.chunks(request), name, length, anything=bool(media))
         return web.Response(text=f"{blob.ref}\n", headers={"X-Wasimoff-Ref": blob.ref})
 
     async def expect(request: web.Request) -> web.StreamResponse | None:

@@ -1,4 +1,4 @@
-"""What may be stored: wasm modules and zips, told by their first bytes; and names for them. Imports the errors."""
+"""What may be stored: wasm modules and zips, told by their first bytes, or data; and names for it. Imports the errors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from broker.errors import Refused, UnsupportedMedia
 
 WASM = "application/wasm"
 ZIP = "application/zip"
+BYTES = "application/octet-stream"
+"""Anything: what somebody says is data."""
 HEAD = 4
 """Bytes that tell the media type."""
 
@@ -16,9 +18,9 @@ _NAME = re.compile(r"(?![-.]+$|-|\s)[^/\\]{1,128}(?<!\s)")
 _REF = re.compile(r"(?:sha-?256[:_-]?)?[0-9a-f]{64}|sha-?256[:_-].*", re.IGNORECASE | re.ASCII | re.DOTALL)
 
 
-def media_type(head: bytes) -> str:
-    """The media type of content that begins with `head`. Raises UnsupportedMedia."""
-    media = _MAGIC.get(head[:HEAD])
+def media_type(head: bytes, anything: bool = False) -> str:
+    """The media type of content that begins with `head`. Raises UnsupportedMedia, unless anything may be stored."""
+    media = _MAGIC.get(head[:HEAD], BYTES if anything else None)
     if media is None:
         what = f"it begins with {head[:HEAD]!r}" if head else "it is empty"
         raise UnsupportedMedia(f"this is neither a WebAssembly module (.wasm) nor a zip: {what}")

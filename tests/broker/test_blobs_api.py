@@ -215,6 +215,25 @@ async def test_other_content_is_415(http: ClientSession, blobs: Blobs, data: byt
     assert len(blobs) == 0
 
 
+@pytest.mark.parametrize("data", [b"", b"hello", b"PK", b"x" * 900_000])
+async def test_what_is_called_data_may_be_anything(http: ClientSession, blobs: Blobs, data: bytes):
+    for _ in range(2):
+        async with http.post("/api/storage/upload?media=application/octet-stream", data=data) as up:
+            assert (up.status, await up.text()) == (200, f"{ref_of(data)}\n")
+    async with http.get(f"/api/storage/{ref_of(data)}") as down:
+        assert (down.content_type, await down.read()) == ("application/octet-stream", data)
+        assert down.headers["X-Content-Type-Options"] == "nosniff"
+    async with http.post("/api/storage/upload?media=application/octet-stream", data=WASM) as up:
+        assert up.status == 200
+    async with http.get(f"/api/storage/{ref_of(WASM)}") as down:
+        assert down.content_type == "application/wasm"
+
+
+async def test_another_media_type_can_not_be_chosen(http: ClientSession, blobs: Blobs):
+    async with http.post("/api/storage/upload?media=text/html", data=b"<script>") as up:
+        assert (up.status, len(blobs)) == (400, 0)
+
+
 async def test_a_name_that_can_not_be_used_is_400(http: ClientSession, blobs: Blobs):
     for name in ("a/b", "x" * 129, ref_of(WASM), "-rf"):
         async with http.post("/api/storage/upload", params={"name": name}, data=WASM) as up:
