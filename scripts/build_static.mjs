@@ -1,7 +1,8 @@
 /**
- * Fills static/vendor/ (ignored by git): Pyodide, the provider's Python as one archive, the WASI worker as one file.
+ * Fills static/vendor/ (ignored by git): Pyodide, the provider's Python as one archive and as a memory snapshot, the WASI
+ * worker as one file.
  *
- * Every group lives in a directory named after the hash of what is in it, so that its files may be cached for ever;
+ * Every group lives in a directory named after the hash of what it is made of, so that its files may be cached for ever;
  * manifest.json says which directories are current. Big files get .br and .gz siblings. Nothing changed: nothing done.
  */
 import { createHash } from 'node:crypto';
@@ -11,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { constants, brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { pythonArchive } from './python_archive.mjs';
+import { snapshot } from './snapshot.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const VENDOR = join(ROOT, 'static', 'vendor');
@@ -20,7 +22,7 @@ const KEEP_OLD_BUILDS = 12;
 
 /** @typedef {Map<string, Uint8Array>} Files  contents by name */
 
-const COMPRESSED = /\.(mjs|js|wasm|json|zip|css)$/;
+const COMPRESSED = /\.(mjs|js|wasm|json|zip|css|bin)$/;
 
 /** @param {string} name of an installed package */
 function version(name) {
@@ -43,16 +45,18 @@ function brotli(content) {
 
 /**
  * Writes a group into its own directory unless it is there, and gives its path below vendor/.
- * @param {string} group @param {Files} files
+ * @param {string} group @param {Files} inputs that it is made of
+ * @param {() => Promise<Files>} [make] out of them; without it they are what is published
  */
-function publish(group, files) {
-  const name = `${group}-${digest(files)}`;
+async function publish(group, inputs, make) {
+  const name = `${group}-${digest(inputs)}`;
   const target = join(VENDOR, name);
   if (existsSync(target)) {
     const now = new Date();
     utimesSync(target, now, now);
     return `${name}/`;
   }
+  const files = make ? await make() : inputs;
   const staging = join(VENDOR, `.staging-${process.pid}-${name}`);
   mkdirSync(staging, { recursive: true });
   for (const [file, content] of files) {
@@ -132,12 +136,25 @@ function sweep(current) {
   }
 }
 
+/**
+ * A snapshot differs each time it is made: it goes by its inputs.
+ * @param {string} group @param {string} interpreter directory of Pyodide @param {Uint8Array} archive @param {string} script
+ */
+function memory(group, interpreter, archive, script) {
+  const maker = readFileSync(join(ROOT, 'scripts', 'snapshot.mjs'));
+  const inputs = new Map([['interpreter', Buffer.from(interpreter)], ['archive', archive], ['script', Buffer.from(script)], ['maker', maker]]);
+  return publish(group, inputs, async () => new Map([['snapshot.bin', await snapshot(ROOT, archive, script)]]));
+}
+
 async function main() {
   mkdirSync(VENDOR, { recursive: true });
+  const archive = pythonArchive(ROOT, join(VENDOR, '.wheels'));
+  const interpreter = await publish(`pyodide-${version('pyodide')}`, pyodide());
   const manifest = {
-    pyodide: publish(`pyodide-${version('pyodide')}`, pyodide()),
-    python: publish('python', new Map([['python.zip', pythonArchive(ROOT, join(VENDOR, '.wheels'))]])),
-    wasi: publish('wasi', await wasiWorker()),
+    pyodide: interpreter,
+    python: await publish('python', new Map([['python.zip', archive]])),
+    provider: await memory('provider', interpreter, archive, 'import pyodide_provider.browser.main'),
+    wasi: await publish('wasi', await wasiWorker()),
   };
   shim();
   sweep(Object.values(manifest));

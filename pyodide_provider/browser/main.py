@@ -70,9 +70,14 @@ class Provider:
             self._runtime.feed(ConnectWanted())
 
 
+def sow() -> None:
+    """What a restored snapshot would give every tab alike."""
+    random.seed()
+
+
 def start(js_host: JsHost, settings: str) -> Any:
     """A JavaScript object with the page's commands as functions. `settings` is JSON (messages.d.ts, `Settings`)."""
-    random.seed()  # a restored snapshot would give every tab the same numbers
+    sow()
     chosen = json.loads(settings)
     provider = Provider(js_host, chosen)
     if chosen["connect"]:

@@ -90,9 +90,12 @@ export type SlotMessage = [header: string, body: Uint8Array<ArrayBuffer> | null]
 
 // ---- page → provider worker
 
+/** Directories below static/vendor/. */
 export interface Manifest {
   pyodide: string;
   python: string;
+  /** The memory of a Python that has all of `python` imported. */
+  provider: string;
   wasi: string;
 }
 
@@ -104,6 +107,8 @@ export interface Settings {
   /** Absolute URL of static/vendor/. */
   vendor: string;
   manifest: Manifest;
+  /** Whether Python may be restored from its memory snapshot. */
+  snapshot: boolean;
   workers: number;
   connect: boolean;
   limits: Limits;
@@ -136,7 +141,8 @@ export interface Status {
 }
 
 export type Report =
-  | { type: 'booted'; seconds: number }
+  /** `slow`: why Python had to be started without its snapshot; empty when it was not. */
+  | { type: 'booted'; seconds: number; slow: string }
   | { type: 'status'; status: Status }
   | { type: 'log'; line: string }
   | { type: 'finished' }

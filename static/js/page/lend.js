@@ -23,6 +23,8 @@ class Lending {
   #reason = '';
   #crashes = 0;
   #lost = false;
+  /** @type {import('./checks.js').Notice[]} */
+  missing = [];
 
   constructor() {
     this.chosen = settings(location.hash);
@@ -35,10 +37,10 @@ class Lending {
   }
 
   begin() {
-    const missing = notices();
-    this.view.notices(missing);
+    this.missing = notices();
+    this.view.notices(this.missing);
     this.view.workers(this.chosen.workers);
-    if (missing.some(({ kind }) => kind === 'bad')) return this.#enter('impossible');
+    if (this.missing.some(({ kind }) => kind === 'bad')) return this.#enter('impossible');
     this.#listen();
     this.#enter('idle');
     if (this.chosen.autoconnect) void this.connect();
@@ -149,7 +151,7 @@ class Lending {
   /** @param {import('../messages.js').Report} report */
   #heard(report) {
     if (report.type === 'log') this.log.add(report.line);
-    else if (report.type === 'booted') this.#booted(report.seconds);
+    else if (report.type === 'booted') this.#booted(report);
     else if (report.type === 'finished') this.#finished();
     else if (report.type === 'failed') this.#crashed(report.reason);
     else {
@@ -159,11 +161,19 @@ class Lending {
     }
   }
 
-  /** @param {number} seconds */
-  #booted(seconds) {
+  /** @param {{seconds: number, slow: string}} report */
+  #booted({ seconds, slow }) {
     this.pace.restart();
     this.log.add(`Python is up after ${seconds.toFixed(1)} s`);
+    if (slow) this.#tellSlow(slow);
     this.provider.send({ type: 'workers', count: this.chosen.workers }); // may have been changed meanwhile
+  }
+
+  /** @param {string} why */
+  #tellSlow(why) {
+    const text = `Python was started without its memory snapshot, which takes some seconds more each time: ${why}.`;
+    this.log.add(text);
+    this.view.notices([...this.missing, { kind: 'info', text }]);
   }
 
   /** @param {Stage} stage @param {string} [reason] */

@@ -37,8 +37,8 @@ export class Provider {
       event.preventDefault();
       this.heard({ type: 'failed', reason: event.message || 'the provider’s script could not be loaded' });
     };
-    const { transport, storage, workers } = chosen;
-    this.send({ type: 'start', settings: { transport, storage, workers, engine, vendor: VENDOR, manifest, connect: true, limits: LIMITS } });
+    const { transport, storage, workers, snapshot } = chosen;
+    this.send({ type: 'start', settings: { transport, storage, workers, engine, vendor: VENDOR, manifest, snapshot, connect: true, limits: LIMITS } });
   }
 
   /** @param {Command} command */

@@ -7,6 +7,7 @@
  * @property {string} transport  the broker's WebSocket, absolute
  * @property {string} storage  where its blobs are, absolute
  * @property {boolean} verbose
+ * @property {boolean} snapshot  whether Python starts from its memory snapshot
  */
 
 const SOCKET_PATH = '/api/provider/ws';
@@ -42,6 +43,7 @@ export function settings(fragment) {
     autoconnect: yes(given.get('autoconnect')),
     workers: workers(given.get('workers') ?? remembered('workers')),
     verbose: yes(given.get('verbose')),
+    snapshot: yes(given.get('snapshot') ?? 'yes'),
     ...broker(given.get('transport'), given.get('name') || displayName()),
   };
 }

@@ -29,11 +29,11 @@ function tell(report) {
 /** @param {import('../messages.js').Settings} settings @returns {Promise<Provider>} */
 async function start(settings) {
   const began = performance.now();
-  const pyodide = await boot(settings.vendor, settings.manifest, (line) => tell({ type: 'log', line }));
+  const { pyodide, slow } = await boot(settings, (line) => tell({ type: 'log', line }));
   const main = pyodide.pyimport('pyodide_provider.browser.main');
   const started = main.start(host(settings, PROTOCOL, tell), JSON.stringify(settings));
   main.destroy();
-  tell({ type: 'booted', seconds: (performance.now() - began) / 1000 });
+  tell({ type: 'booted', seconds: (performance.now() - began) / 1000, slow });
   return started;
 }
 
