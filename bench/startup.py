@@ -38,7 +38,7 @@ async def visit(playwright: Playwright, profile: str, url: str, client: AsyncCli
     try:
         page = context.pages[0]
         task = asyncio.create_task(client.run(TESTING / "noop.wasm"))
-        while (await client.status()).waiting < 1:
+        while (await client.status()).waiting < 1:  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.01)
         began = time.perf_counter()
         await page.goto(f"{url}/#autoconnect=yes&workers=2&snapshot={KINDS[kind]}", wait_until="commit")
