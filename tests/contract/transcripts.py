@@ -1,0 +1,86 @@
+"""Cases written as transcripts: what wasi-apps/testing/calls prints, which is what it is told to do and what came of it.
+
+A file of transcripts/ is a group: `# name`, then lines of `COMMAND => RESULT`; `@stdin TEXT` and `@rootfs` before them.
+`python -m tests.contract.transcripts FILE…` writes the results anew, as wasmtime gives them: read the diff.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from . import programs as p
+from . import zips as z
+from .case import Case
+
+FOLDER = Path(__file__).with_name("transcripts")
+ARROW = " => "
+TREE = {"file": b"some text", "dir/": b"", "dir/inner": b"inner", "dir/empty/": b"", "ünï.txt": b"name\n"}
+"""What `@rootfs` mounts."""
+
+
+def parse(text: str, program: str = "testing/calls") -> list[Case]:
+    """The cases of one file, in their order."""
+    return [_case(part, program) for part in text.split("\n# ")[1:]]
+
+
+def _case(part: str, program: str) -> Case:
+    name, *rest = part.strip("\n").split("\n")
+    lines = [line for line in rest if line and not line.startswith("@")]
+    given = dict(line[1:].partition(" ")[::2] for line in rest if line.startswith("@"))
+    return Case(
+        name,
+        p.app(program),
+        ("calls", *(line.partition(ARROW)[0] for line in lines)),
+        stdin=given.get("stdin", "").encode(),
+        rootfs=z.make_zip(TREE) if "rootfs" in given else None,
+        stdout="".join(f"{line}\n" for line in lines).encode(),
+    )
+
+
+TRANSCRIPTS = {path.stem: parse("\n" + path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.txt"))}
+
+
+def record(path: Path) -> None:
+    """Run every case of a file on wasmtime alone, and write what it printed."""
+    text = "\n" + path.read_text(encoding="utf-8")
+    parts = text.split("\n# ")
+    for number, case in enumerate(parse(text)):
+        answers = _ran(case).splitlines()
+        lines = parts[number + 1].strip("\n").split("\n")
+        commands = iter(answers)
+        kept = [line if place == 0 or not line or line.startswith("@") else next(commands, line) for place, line in enumerate(lines)]
+        parts[number + 1] = "\n".join(kept) + "\n"
+    path.write_text("\n# ".join(parts).lstrip("\n"), encoding="utf-8")
+
+
+def _ran(case: Case) -> str:
+    from wasmtime import Engine, ExitTrap, Linker, Module, Store, WasiConfig, WasmtimeError
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "root")
+        root.mkdir()
+        for name, content in (TREE if case.rootfs else {}).items():
+            (root / name).mkdir() if name.endswith("/") else (root / name).write_bytes(content)
+        Path(folder, "stdin").write_bytes(case.stdin)
+        wasi = WasiConfig()
+        wasi.argv = list(case.args)
+        wasi.stdin_file, wasi.stdout_file, wasi.stderr_file = (Path(folder, name) for name in ("stdin", "stdout", "stderr"))
+        wasi.preopen_dir(str(root), "/")
+        engine = Engine()
+        store = Store(engine)
+        store.set_wasi(wasi)
+        linker = Linker(engine)
+        linker.define_wasi()
+        start = linker.instantiate(store, Module(engine, case.binary)).exports(store)["_start"]
+        try:
+            start(store)  # type: ignore[operator]
+        except (ExitTrap, WasmtimeError) as ended:
+            print(f"{case.name}: {ended}{Path(folder, 'stderr').read_text()}")
+        return Path(folder, "stdout").read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        record(Path(argument))
