@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from tests.provider.native.rig import BlobServer, Rig, rig
 
-from .cases import CASES, LIMITS, Case, check
+from .cases import CASES, LIMITS, Case
+from .differences import hold
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,6 +26,6 @@ async def slot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
         server.close()
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES])
-async def test_contract(slot: Rig, case: Case) -> None:
-    check(case, await slot.run(case.params))
+@pytest.mark.parametrize(("name", "case"), CASES, ids=[name for name, _ in CASES])
+async def test_contract(slot: Rig, name: str, case: Case) -> None:
+    hold(name, case, await slot.run(case.params), "native")

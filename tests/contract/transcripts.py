@@ -50,7 +50,9 @@ def record(path: Path) -> None:
         answers = _ran(case).splitlines()
         lines = parts[number + 1].strip("\n").split("\n")
         commands = iter(answers)
-        kept = [line if place == 0 or not line or line.startswith("@") else next(commands, line) for place, line in enumerate(lines)]
+        kept = [
+            line if place == 0 or not line or line.startswith("@") else next(commands, line) for place, line in enumerate(lines)
+        ]
         parts[number + 1] = "\n".join(kept) + "\n"
     path.write_text("\n# ".join(parts).lstrip("\n"), encoding="utf-8")
 
