@@ -7,7 +7,7 @@ one frame — if it is of our own kind, which it shows by sending a batch; any o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from .errors import PeerError, TaskFault, UsageError
 from .ports import Blobs, Clock, Slots, StatusSink, Transport
 from .traces import Event as Traced
 from .traces import Traces
-from .translate import MAX_SEQUENCE, answer_of, run_of
+from .translate import MAX_SEQUENCE, answer_of, fault, python_run_of, run_of, too_large
 from .wire import codec
 from .wire import messages_pb2 as pb
 
@@ -35,17 +35,25 @@ BATCH_BYTES = 1 << 20
 """Envelopes of one frame, about; a larger one travels alone."""
 MAX_UNSENT = 1 << 20
 """Bytes that wait to leave, above which what tasks write is not told as they write it: their ends hold all of it."""
-KINDS = ("wasip1",)
-"""The kinds of tasks this provider takes."""
+WASIP1, PYTHON = "wasip1", "pyodide"
+"""The kinds of tasks that providers take."""
 
 
 class Runtime:
     """Drives a `State`. The platform feeds it with events and frames; its ports must not be used by anyone else."""
 
     def __init__(
-        self, state: State, transport: Transport, slots: Slots, blobs: Blobs, clock: Clock, sink: StatusSink, engine: str
+        self,
+        state: State,
+        transport: Transport,
+        slots: Slots,
+        blobs: Blobs,
+        clock: Clock,
+        sink: StatusSink,
+        engine: str,
+        kinds: Sequence[str] = (WASIP1,),
     ) -> None:
-        """`engine` is for people, for example "wasmtime 50.0.1, CPython 3.11.7"."""
+        """`engine` is for people, for example "wasmtime 50.0.1, CPython 3.11.7"; `kinds` are those the slots take."""
         self.state = state
         self._transport = transport
         self._slots = slots
@@ -53,6 +61,7 @@ class Runtime:
         self._clock = clock
         self._sink = sink
         self._engine = engine
+        self._kinds = kinds
         self._inbox: deque[bytes | e.Event] = deque()
         self._turning = False
         self._own = False
@@ -160,15 +169,25 @@ class Runtime:
     def _wasip1(self, sequence: int, request: pb.Task.Wasip1.Request) -> None:
         try:
             run = run_of(sequence, request)
-        except TaskFault as fault:
-            self._envelopes.append(codec.wasip1_error(sequence, request.info.id, str(fault)))
+        except TaskFault as error:
+            self._envelopes.append(fault(sequence, request, str(error)))
         else:
-            if request.info.HasField("trace"):
-                self._traces.begin(sequence, request.info.trace)
-            self._handle(e.RunAsked(run))
+            self._ask(run, request.info)
 
     def _pyodide(self, sequence: int, request: pb.Task.Pyodide.Request) -> None:
-        raise UsageError("this provider runs no Python tasks")
+        if PYTHON not in self._kinds:
+            raise UsageError("this provider runs no Python tasks")
+        try:
+            run = python_run_of(sequence, request)
+        except TaskFault as error:
+            self._envelopes.append(fault(sequence, request, str(error)))
+        else:
+            self._ask(run, request.info)
+
+    def _ask(self, run: Run, info: pb.Task.Metadata) -> None:
+        if info.HasField("trace"):
+            self._traces.begin(run.sequence, info.trace)
+        self._handle(e.RunAsked(run))
 
     def _cancel(self, sequence: int, request: pb.Task.Cancel) -> None:
         self._handle(e.CancelAsked(sequence, request.id, request.reason[:500]))
@@ -254,8 +273,7 @@ class Runtime:
         if run.params.follow:
             self._untold.discard(run.sequence)
         if len(answer) > MAX_MESSAGE:
-            error = f"the outcome is too large to send: {len(answer)} bytes, at most {MAX_MESSAGE}"
-            answer = codec.wasip1_error(run.sequence, run.task, error)
+            answer = too_large(run, len(answer), MAX_MESSAGE)
         self._envelopes.append(answer)
 
     def _send_output(self, told: i.SendOutput) -> None:
@@ -282,7 +300,7 @@ class Runtime:
             tasks=told.tasks,
             extension=codec.EXTENSION,
             engine=self._engine,
-            runs=KINDS,
+            runs=self._kinds,
         )
         self._event(resources)
 

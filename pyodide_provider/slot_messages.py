@@ -7,7 +7,21 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from .core.run import NO_LIMITS, Broken, Ended, Exited, Failed, File, Limits, Outcome, Params, Run, Usage
+from .core.run import (
+    NO_LIMITS,
+    Broken,
+    Ended,
+    Exited,
+    Failed,
+    File,
+    Limits,
+    Outcome,
+    Params,
+    PythonParams,
+    Returned,
+    Run,
+    Usage,
+)
 
 LIMITS = tuple(field.name for field in fields(Limits))
 USAGE = tuple(field.name for field in fields(Usage))
@@ -65,6 +79,7 @@ def blob_message(ref: str, blob: bytes) -> tuple[str, bytes]:
 
 def _run_field(run: Run, body: Body) -> dict[str, Any]:
     params = run.params
+    assert isinstance(params, Params)
     field: dict[str, Any] = {"key": run.sequence, "binary": _file_field(params.binary, body), "args": params.args}
     if params.envs:
         field["envs"] = params.envs
@@ -77,12 +92,43 @@ def _run_field(run: Run, body: Body) -> dict[str, Any]:
     if params.roots:
         field["roots"] = [(path, _file_field(file, body)) for path, file in params.roots]
     if params.limits is not NO_LIMITS:
-        field["limits"] = {name: most for name in LIMITS if (most := getattr(params.limits, name))}
+        field["limits"] = _limits_field(params.limits)
     if params.follow:
         field["follow"] = True
     if params.by_reference:
         field["by_reference"] = True
     return field
+
+
+def python_message(run: Run) -> tuple[str, bytes]:
+    """(header, body) that hands a slot's Python a run."""
+    params = run.params
+    assert isinstance(params, PythonParams)
+    body = Body()
+    field: dict[str, Any] = {"key": run.sequence}
+    if params.script is not None:
+        field["script"] = params.script
+    elif isinstance(params.pickle, File):
+        field["pickle"] = _file_field(params.pickle, body)
+    else:
+        field["pickle"] = {"blob": body.place(params.pickle)}
+    if params.stdin:
+        field["stdin"] = body.place(params.stdin)
+    if params.rootfs is not None:
+        field["rootfs"] = _file_field(params.rootfs, body)
+    for name in ("packages", "envs", "artifacts", "shared"):
+        if texts := getattr(params, name):
+            field[name] = texts
+    if params.limits is not NO_LIMITS:
+        field["limits"] = _limits_field(params.limits)
+    for name in ("python", "network", "follow"):
+        if value := getattr(params, name):
+            field[name] = value
+    return _encode({"python": field}), b"".join(body.parts)
+
+
+def _limits_field(limits: Limits) -> dict[str, float]:
+    return {name: most for name in LIMITS if (most := getattr(limits, name))}
 
 
 def _file_field(file: File, body: Body) -> dict[str, Any]:
@@ -154,6 +200,8 @@ def ended_message(key: int, seconds: float, outcome: Outcome, usage: Usage | Non
                 field["stderr"] = _place(stderr, body)
             if artifacts is not None:
                 field["artifacts"] = _place(artifacts, body)
+        case Returned():
+            raise AssertionError("Python's ends are told by its own side")
         case Failed(error):
             field["error"] = error
         case Broken(error):
@@ -181,7 +229,11 @@ def ended(ends: Sequence[dict[str, Any]], body: bytes) -> tuple[Ended, ...]:
 
 
 def _outcome(field: dict[str, Any], body: bytes) -> Outcome:
+    if "version" in field:
+        zipped = _cut(field, "artifacts", body) if "artifacts" in field else None
+        streams = _cut(field, "stdout", body), _cut(field, "stderr", body)
+        return Returned(_cut(field, "value", body), *streams, zipped, field["version"])
     if "status" not in field:
-        return Failed(field["error"]) if "error" in field else Broken(field["broken"])
+        return Failed(field["error"], _cut(field, "exception", body)) if "error" in field else Broken(field["broken"])
     artifacts = _bytes_or_file(field, "artifacts", body) if "artifacts" in field else None
     return Exited(field["status"], _bytes_or_file(field, "stdout", body), _bytes_or_file(field, "stderr", body), artifacts)

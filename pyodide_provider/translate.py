@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from .core.run import NO_LIMITS, Broken, Ended, Exited, Failed, File, Limits, Outcome, Params, Run
+from .core.run import (
+    NO_LIMITS,
+    Broken,
+    Ended,
+    Exited,
+    Failed,
+    File,
+    Limits,
+    Outcome,
+    Params,
+    PythonParams,
+    Returned,
+    Run,
+)
 from .errors import TaskFault
 from .wire import codec
 from .wire import messages_pb2 as pb
@@ -27,12 +40,9 @@ def run_of(sequence: int, request: pb.Task.Wasip1.Request) -> Run:
     args, envs, artifacts = tuple(params.args), tuple(params.envs), tuple(params.artifacts)
     if not params.HasField("binary"):
         raise TaskFault("a WASI task needs params with a binary (a ref or a blob)")
-    for text in args + envs:
-        if "\0" in text:
-            raise TaskFault("args and envs may not contain NUL characters")
-    for text in envs:
-        if text.find("=") < 1:
-            raise TaskFault(f"envs are KEY=VALUE, not {text[:80]!r}")
+    if any("\0" in text for text in args):
+        raise TaskFault("args and envs may not contain NUL characters")
+    _check_envs(envs)
     return Run(
         sequence,
         request.info.id,
@@ -50,6 +60,46 @@ def run_of(sequence: int, request: pb.Task.Wasip1.Request) -> Run:
             qos.by_reference,
         ),
     )
+
+
+def python_run_of(sequence: int, request: pb.Task.Pyodide.Request) -> Run:
+    """The Python run that a request asks for. Raises TaskFault, in words, when it is one that nobody could do."""
+    params = request.params
+    ways = [name for name in ("script", "pickle", "pickle_file") if params.HasField(name)]
+    if len(ways) != 1:
+        raise TaskFault(f"a Python task has either a script or a pickle, not {' and '.join(ways) or 'neither'}")
+    envs = tuple(params.envs)
+    _check_envs(envs)
+    for file in params.shared:
+        if not is_ref(file.ref):
+            raise TaskFault(f"what a pickle shares is named by refs sha256:<64 hex digits>, not {file.ref[:80]!r}")
+    return Run(
+        sequence,
+        request.info.id,
+        request.info.attempt,
+        PythonParams(
+            params.script if params.HasField("script") else None,
+            _file(params.pickle_file, "pickle") if params.HasField("pickle_file") else params.pickle,
+            tuple(params.packages),
+            envs,
+            params.stdin,
+            _file(params.rootfs, "rootfs") if params.HasField("rootfs") else None,
+            tuple(params.artifacts),
+            tuple([file.ref for file in params.shared]),
+            params.python,
+            params.network,
+            _limits(params.limits) if params.HasField("limits") else NO_LIMITS,
+            request.qos.follow,
+        ),
+    )
+
+
+def _check_envs(envs: tuple[str, ...]) -> None:
+    for text in envs:
+        if "\0" in text:
+            raise TaskFault("args and envs may not contain NUL characters")
+        if text.find("=") < 1:
+            raise TaskFault(f"envs are KEY=VALUE, not {text[:80]!r}")
 
 
 def _mount(path: str) -> str:
@@ -82,19 +132,56 @@ def answer_of(run: Run, outcome: Outcome, ended: Ended | None = None, engine: st
     if isinstance(outcome, Broken):
         return codec.failure(run.sequence, outcome.error)
     usage = _usage(outcome, ended, engine) if ended is not None and ended.usage is not None else b""
+    if isinstance(run.params, PythonParams):
+        return _python_answer(run, outcome, usage)
     if isinstance(outcome, Failed):
         return codec.wasip1_error(run.sequence, run.task, outcome.error, usage)
+    assert isinstance(outcome, Exited)
     stdout, stderr, artifacts = outcome.stdout, outcome.stderr, outcome.artifacts
     if isinstance(stdout, File) or isinstance(stderr, File) or isinstance(artifacts, File):
         return _with_files(run, outcome, usage)
     return codec.wasip1_output(run.sequence, run.task, outcome.status, stdout, stderr, artifacts, usage)
 
 
-def _usage(outcome: Exited | Failed, ended: Ended, engine: str) -> bytes:
+def too_large(run: Run, size: int, most: int) -> bytes:
+    """The envelope that answers a run whose outcome does not fit into a message."""
+    return answer_of(run, Failed(f"the outcome is too large to send: {size} bytes, at most {most}"))
+
+
+def fault(sequence: int, request: pb.Task.Wasip1.Request | pb.Task.Pyodide.Request, error: str) -> bytes:
+    """The envelope that answers a request nobody could do."""
+    if isinstance(request, pb.Task.Wasip1.Request):
+        return codec.wasip1_error(sequence, request.info.id, error)
+    return codec.response(sequence, pb.Task.Pyodide.Response(info=pb.Task.Metadata(id=request.info.id), error=error))
+
+
+def _python_answer(run: Run, outcome: Exited | Returned | Failed, usage: bytes) -> bytes:
+    """A Python task takes far longer than the generated classes."""
+    response = pb.Task.Pyodide.Response(info=pb.Task.Metadata(id=run.task))
+    if isinstance(outcome, Returned):
+        given = response.ok
+        given.version = outcome.version
+        for name in ("value", "stdout", "stderr"):
+            if part := getattr(outcome, name):
+                setattr(given, "pickle" if name == "value" else name, part)
+        if outcome.artifacts is not None:
+            given.artifacts.CopyFrom(pb.File(blob=outcome.artifacts, media="application/zip"))
+    elif isinstance(outcome, Failed):
+        response.error = outcome.error
+        if outcome.exception:
+            response.exception = outcome.exception
+    if usage:
+        response.usage.MergeFromString(usage)
+    return codec.response(run.sequence, response)
+
+
+def _usage(outcome: Exited | Returned | Failed, ended: Ended, engine: str) -> bytes:
     used = ended.usage
     assert used is not None
     out = 0
-    if isinstance(outcome, Exited):
+    if isinstance(outcome, Returned):
+        out = sum(len(part) for part in (outcome.value, outcome.stdout, outcome.stderr, outcome.artifacts) if part)
+    elif isinstance(outcome, Exited):
         out = sum(len(part) for part in (outcome.stdout, outcome.stderr, outcome.artifacts) if isinstance(part, bytes))
     return codec.usage(
         ended.seconds, used.cpu, used.memory, used.bytes_in, used.bytes_out or out, used.compile, used.cached, engine

@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from .run import Params, Run
+from .run import File, Params, PythonParams, Run
 
 MAX_RUNS = 4096
 MAX_BYTES = 256 << 20
 
 
-def weight(params: Params) -> int:
+def weight(params: Params | PythonParams) -> int:
     """Bytes that a run's parameters hold in memory, about."""
-    total = len(params.stdin) if isinstance(params.stdin, bytes) else 0
-    for file in (params.binary, params.rootfs, *(file for _, file in params.roots)):
-        if file is not None and file.blob is not None:
-            total += len(file.blob)
-    for texts in (params.args, params.envs, params.artifacts):
+    files: tuple[bytes | File | None, ...]
+    lists: tuple[tuple[str, ...], ...]
+    if isinstance(params, PythonParams):
+        files = (params.pickle, params.stdin, params.rootfs)
+        lists = (params.packages, params.envs, params.artifacts, params.shared, (params.script or "",))
+    else:
+        files = (params.stdin, params.binary, params.rootfs, *(file for _, file in params.roots))
+        lists = (params.args, params.envs, params.artifacts)
+    total = 0
+    for file in files:
+        inline = file.blob if isinstance(file, File) else file
+        if inline is not None:
+            total += len(inline)
+    for texts in lists:
         total += sum(map(len, texts)) + 64 * len(texts)
     return total
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from .run import Run
+from .run import Params, Run
 
 UNKNOWN = float("inf")
 REMEMBERED = 1024
@@ -23,11 +23,11 @@ class Costs:
         self._seconds: OrderedDict[str, float] = OrderedDict()
 
     def estimate(self, run: Run) -> float:
-        """Seconds, or UNKNOWN for a binary not yet seen or without a ref."""
-        return self._seconds.get(run.params.binary.ref, UNKNOWN)
+        """Seconds, or UNKNOWN for a binary not yet seen or without a ref, and for Python."""
+        return self._seconds.get(run.params.binary.ref, UNKNOWN) if isinstance(run.params, Params) else UNKNOWN
 
     def learn(self, run: Run, seconds: float) -> None:
-        ref = run.params.binary.ref
+        ref = run.params.binary.ref if isinstance(run.params, Params) else ""
         if not ref:
             return
         known = self._seconds.get(ref)

@@ -51,6 +51,28 @@ class Params:
     by_reference: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class PythonParams:
+    """Python for an interpreter of its own, and what it is given: a script, or a pickled [function, args, kwargs].
+
+    `packages` are requirements, `shared` the refs of blobs that the pickle names, `python` the version that it needs ("3.14",
+    or "" for any). `rootfs` is a zip unpacked at /mnt, where the program starts; `artifacts` are paths below it or absolute.
+    """
+
+    script: str | None = None
+    pickle: bytes | File = b""
+    packages: tuple[str, ...] = ()
+    envs: tuple[str, ...] = ()
+    stdin: bytes = b""
+    rootfs: File | None = None
+    artifacts: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    python: str = ""
+    network: bool = False
+    limits: Limits = NO_LIMITS
+    follow: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """One attempt at a task. `sequence` is the broker's request that asked for it: the key on this link."""
@@ -58,7 +80,7 @@ class Run:
     sequence: int
     task: str
     attempt: int
-    params: Params
+    params: Params | PythonParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +94,25 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """The Python came to its end: the pickled value (empty when it can't be pickled), and which Pyodide it was."""
+
+    value: bytes
+    stdout: bytes = b""
+    stderr: bytes = b""
+    artifacts: bytes | None = None
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
-    """The task's own fault (bad wasm, trap, missing blob, a limit): never tried again."""
+    """The task's own fault (bad wasm, trap, missing blob, a limit): never tried again.
+
+    `exception` is the pickled one that ended a Python task, when it can be pickled.
+    """
 
     error: str
+    exception: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +122,7 @@ class Broken:
     error: str
 
 
-Outcome: TypeAlias = Exited | Failed | Broken
+Outcome: TypeAlias = Exited | Returned | Failed | Broken
 
 
 @dataclass(frozen=True, slots=True)

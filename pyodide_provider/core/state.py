@@ -48,7 +48,7 @@ from .instructions import (
 )
 from .link import Link
 from .pool import Pool
-from .run import Broken, Ended, Exited, Failed, Outcome, Run, Usage
+from .run import Broken, Ended, Exited, Failed, Outcome, Returned, Run, Usage
 from .slot import MAX_AHEAD, Posted, Slot
 from .status import Status
 from .story import Story
@@ -298,7 +298,7 @@ class State:
         self, run: Run, outcome: Outcome, what: str, now: float, out: list[Instruction], ended: Ended | None = None
     ) -> None:
         self.backlog.answered(run)
-        if isinstance(outcome, Exited):
+        if isinstance(outcome, Exited | Returned):
             self.done += 1
         elif isinstance(outcome, Failed):
             self.failed += 1

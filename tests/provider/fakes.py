@@ -13,7 +13,7 @@ from pyodide_provider.core.run import Ended, Exited, Outcome, Run
 from pyodide_provider.core.state import State
 from pyodide_provider.core.status import Status
 from pyodide_provider.errors import UsageError
-from pyodide_provider.runtime import Runtime
+from pyodide_provider.runtime import WASIP1, Runtime
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 
@@ -125,10 +125,10 @@ class Screen:
 class Bench:
     """A runtime with its ports."""
 
-    def __init__(self, workers: int = 2) -> None:
+    def __init__(self, workers: int = 2, kinds: Sequence[str] = (WASIP1,)) -> None:
         self.link, self.workers, self.shelf, self.hands, self.screen = Link(), Workers(), Shelf(), Hands(), Screen()
         self.state = State(workers, lambda: 1.0)
-        self.runtime = Runtime(self.state, self.link, self.workers, self.shelf, self.hands, self.screen, "testing 1.0")
+        self.runtime = Runtime(self.state, self.link, self.workers, self.shelf, self.hands, self.screen, "testing 1.0", kinds)
 
     def connect(self) -> Bench:
         self.runtime.feed(e.ConnectWanted())
