@@ -16,7 +16,7 @@ RUN apt-get update \
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund && npm cache clean --force
 COPY requirements.lock ./
-COPY scripts/build_static.mjs scripts/python_archive.mjs scripts/
+COPY scripts/build_static.mjs scripts/python_archive.mjs scripts/snapshot.mjs scripts/
 COPY pyodide_provider/ pyodide_provider/
 COPY static/ static/
 RUN node scripts/build_static.mjs && rm -rf static/vendor/.wheels
