@@ -6,89 +6,136 @@ The folder was a program's to write: no link in it is followed.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import zipfile
-from io import BytesIO
+from collections.abc import Iterable
+from fnmatch import translate
+from typing import BinaryIO
 
 from ..errors import TaskFault
 
-MAX_DEPTH = 256
+MAX_PATTERNS = 100
+"""Each is compared with each path."""
 CHUNK = 1 << 20
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def collect(root: str, paths: tuple[str, ...], limit: int) -> tuple[bytes, list[str]]:
-    """(zip, missing paths); a directory brings everything below it. Raises TaskFault beyond `limit` bytes, or too deep."""
-    buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        packer = _Packer(archive, limit)
-        missing = [path for path in paths if not _find(root, path, packer)]
-    return buffer.getvalue(), missing
+def collect(root: str, paths: tuple[str, ...], written: Iterable[str], limit: int, out: BinaryIO) -> list[str]:
+    """Pack what is asked for into a zip; gives the paths that are missing. Raises TaskFault beyond `limit` bytes.
+
+    `written` are the paths of all new and modified files and new folders. A file asked for by its name comes always; of a
+    folder, or a pattern (`*`, `?`, `[…]`, and `**` for any number of folders), only those come that are written.
+    """
+    ordered = sorted(path.split("/") for path in written)
+    patterns = 0
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        packer = _Packer(archive, root, limit)
+        missing = []
+        for path in paths:
+            parts = [part for part in path.split("/") if part not in ("", ".")]
+            if ".." in parts or "\0" in path:
+                missing.append(path)
+            elif packer.exact(parts):
+                if packer.is_folder:
+                    packer.all(found for found in ordered if found[: len(parts)] == parts)
+            else:
+                patterns += 1
+                if patterns > MAX_PATTERNS and _is_pattern(path):
+                    raise TaskFault(f"artifacts: more than {MAX_PATTERNS} patterns")
+                if not _is_pattern(path) or not packer.all(_matching(parts, ordered)):
+                    missing.append(path)
+    return missing
 
 
 def missing_text(paths: list[str]) -> bytes:
     return "".join(f"wasimoff: artifact not found: {path}\n" for path in paths).encode("utf-8", "replace")
 
 
-def _find(root: str, path: str, packer: _Packer) -> bool:
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if ".." in parts or "\0" in path:
-        return False
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for part in parts[:-1]:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = inner
-        name = parts[-1] if parts else "."
-        found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-            return False
-        packer.add(descriptor, name, "/".join(parts), found, 0)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+def _is_pattern(path: str) -> bool:
+    return any(char in path for char in "*?[")
+
+
+def _matching(pattern: list[str], paths: list[list[str]]) -> list[list[str]]:
+    """Of sorted paths those that match, or are inside of a folder that does."""
+    steps = [None if part == "**" else re.compile(translate(part)) for part in pattern]
+    return [path for path in paths if _matches(steps, path)]
+
+
+def _matches(steps: list[re.Pattern[str] | None], path: list[str]) -> bool:
+    at = _skip(steps, {0})
+    for part in path:
+        if len(steps) in at:
+            return True
+        at = _skip(steps, {step if steps[step] is None else step + 1 for step in at if _fits(steps[step], part)})
+    return len(steps) in at
+
+
+def _skip(steps: list[re.Pattern[str] | None], at: set[int]) -> set[int]:
+    """Where else one may be, as "**" may stand for nothing."""
+    for step in range(len(steps)):
+        if step in at and steps[step] is None:
+            at.add(step + 1)
+    return at
+
+
+def _fits(step: re.Pattern[str] | None, part: str) -> bool:
+    return step is None or step.match(part) is not None
 
 
 class _Packer:
-    def __init__(self, archive: zipfile.ZipFile, limit: int) -> None:
+    def __init__(self, archive: zipfile.ZipFile, root: str, limit: int) -> None:
         self._archive = archive
+        self._root = root
         self._limit = limit
         self._left = limit
         self._names: set[str] = set()
+        self.is_folder = False
+        """What was added last."""
 
-    def add(self, parent: int, name: str, path: str, found: os.stat_result, depth: int) -> None:
-        """A file or directory `name` of the open directory `parent`, as `path` in the archive; others are left out."""
-        if depth > MAX_DEPTH:
-            raise TaskFault(f"artifacts: more than {MAX_DEPTH} directories inside each other")
-        if stat.S_ISREG(found.st_mode):
-            self._file(parent, name, path, found.st_size)
-        elif stat.S_ISDIR(found.st_mode):
-            self._directory(parent, name, path, depth)
-
-    def _directory(self, parent: int, name: str, path: str, depth: int) -> None:
-        if path and self._is_new(f"{path}/"):
-            self._archive.writestr(zipfile.ZipInfo(f"{path}/", EPOCH), b"")
-        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    def exact(self, parts: list[str]) -> bool:
+        """Add a file or a folder without its contents; False when there is none."""
+        folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            for child in sorted(os.listdir(descriptor)):
-                found = os.stat(child, dir_fd=descriptor, follow_symlinks=False)
-                self.add(descriptor, child, f"{path}/{child}" if path else child, found, depth + 1)
+            for part in parts[:-1]:
+                inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            return self._add(folder, parts[-1] if parts else ".", "/".join(parts))
+        except OSError:
+            return False
         finally:
-            os.close(descriptor)
+            os.close(folder)
 
-    def _file(self, parent: int, name: str, path: str, size: int) -> None:
-        if not self._is_new(path):
-            return
+    def all(self, paths: Iterable[list[str]]) -> bool:
+        """Add all; whether there was one."""
+        found = False
+        for parts in paths:
+            found |= self.exact(parts)
+        return found
+
+    def _add(self, folder: int, name: str, path: str) -> bool:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        self.is_folder = stat.S_ISDIR(found.st_mode)
+        if self.is_folder:
+            if path and self._is_new(f"{path}/"):
+                self._archive.writestr(zipfile.ZipInfo(f"{path}/", EPOCH), b"")
+        elif stat.S_ISREG(found.st_mode):
+            if self._is_new(path):
+                self._file(folder, name, path, found.st_size)
+        else:
+            return False
+        return True
+
+    def _file(self, folder: int, name: str, path: str, size: int) -> None:
         self._left -= size
         if self._left < 0:
             raise TaskFault(f"artifacts: files limit exceeded: more than {self._limit} bytes")
         entry = zipfile.ZipInfo(path, EPOCH)
         entry.compress_type = zipfile.ZIP_DEFLATED
         entry.external_attr = 0o100644 << 16
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=parent)
+        entry.file_size = size
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
         with open(descriptor, "rb") as file, self._archive.open(entry, "w") as packed:
             while chunk := file.read(CHUNK):
                 packed.write(chunk)

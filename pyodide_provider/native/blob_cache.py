@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import UsageError
 
@@ -25,6 +26,8 @@ MAX_REFS = 1000
 ABANDONED = 86400.0
 """Seconds after which nobody is still writing a file."""
 DIGEST = hashlib.sha256().digest_size
+SIZE = 8
+"""Bytes of the number before a compiled module."""
 
 
 def default_folder() -> Path:
@@ -98,35 +101,54 @@ class BlobCache:
         _touch(path)
         return blob
 
+    def open(self, ref: str) -> BinaryIO | None:
+        """A blob to be read in parts, whose digest was checked, or None. It stays whole while it is open."""
+        path = self._path(ref)
+        try:
+            file = path.open("rb")
+        except OSError:
+            return None
+        if f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" != ref:
+            file.close()
+            path.unlink(missing_ok=True)
+            return None
+        file.seek(0)
+        _touch(path)
+        return file
+
     def adding(self, ref: str) -> AbstractContextManager[Path]:
         """A path to write a blob to, whose digest the caller checks; it is kept under its ref if the block ends well."""
         return self._adding(self._path(ref))
 
-    def get_module(self, key: str, ref: str) -> bytes | None:
-        """A compiled module as it was put, or None. `key` names engine and configuration."""
+    def get_module(self, key: str, ref: str) -> tuple[int, bytes] | None:
+        """(bytes of its source, the compiled module as it was put), or None. `key` names engine and configuration."""
         path = self._modules / f"{key}-{_hex(ref)}"
         try:
             kept = path.read_bytes()
         except OSError:
             return None
-        digest, code = kept[:DIGEST], kept[DIGEST:]
-        if hashlib.sha256(code).digest() != digest:
+        digest, rest = kept[:DIGEST], memoryview(kept)[DIGEST:]
+        if len(rest) < SIZE or hashlib.sha256(rest).digest() != digest:
             path.unlink(missing_ok=True)
             return None
         _touch(path)
-        return code
+        return int.from_bytes(rest[:SIZE], "little"), bytes(rest[SIZE:])
 
-    def put_module(self, key: str, ref: str, code: bytes | bytearray) -> None:
-        """Keep a compiled module; a full disk is no matter, it is compiled again then."""
+    def put_module(self, key: str, ref: str, size: int, code: bytes | bytearray) -> None:
+        """Keep a module compiled from `size` bytes; a full disk is no matter, it is compiled again then."""
+        kept = size.to_bytes(SIZE, "little") + code
         with suppress(OSError), self._adding(self._modules / f"{key}-{_hex(ref)}") as path:
-            path.write_bytes(hashlib.sha256(code).digest() + code)
+            path.write_bytes(hashlib.sha256(kept).digest() + kept)
 
     @contextmanager
-    def lock(self, what: str, ref: str) -> Iterator[None]:
-        """Held by one slot at a time, so that a blob is fetched, and compiled, once. Raises OSError."""
+    def lock(self, what: str, ref: str, *, wait: bool = True) -> Iterator[None]:
+        """Held by one slot at a time, so that a blob is fetched, compiled, unpacked once. Raises OSError.
+
+        Without waiting BlockingIOError is raised when another has it.
+        """
         # One of 256 files, never removed: to remove a lock that others wait for is to lose it.
         with open(self._locks / f"{what}-{_hex(ref)[:2]}", "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
 
     def _path(self, ref: str) -> Path:

@@ -8,19 +8,24 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from ..core.events import Event, RunsEnded, SlotLost, SlotReady
+from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady
 from ..core.run import Ended, Failed, Outcome, Run
 from ..slot_messages import ended, read_header, runs_message, start_header
 from . import trees
+from .follow import Follower
 from .frames import FrameError, FrameReader, pack
+from .limits import death_text, effective
 
 STDERR_TAIL = 2000
+TEMPLATES = "templates"
+"""Below a provider's scratch folder: what its slots have unpacked."""
 DYING = 2.0
 """Seconds that a worker whose socket has closed may take to end by itself."""
 
@@ -38,7 +43,7 @@ class Settings:
     output: int
     """Bytes of stdout and stderr of a run, together."""
     files: int
-    """Bytes of one file that a run writes, and of an unpacked rootfs."""
+    """Bytes of all files that a run writes, and of all that is unpacked for it."""
 
 
 class ProcessSlots:
@@ -66,8 +71,7 @@ class ProcessSlots:
     def post(self, slot: int, runs: Sequence[Run]) -> None:
         process = self._alive.get(slot)
         if process is not None:
-            header, body = runs_message(runs)
-            process.write(pack(header, (body,) if body else ()))
+            process.post(runs)
 
     def kill_all(self) -> None:
         for slot in list(self._alive):
@@ -105,6 +109,12 @@ class _Process(asyncio.Protocol):
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._waiting: list[bytes] = []
+        self._streams: list[int] = []
+        self._runs: deque[Run] = deque()
+        """What was sent to it and has not ended; the head is what it does now."""
+        self._held: deque[Run] = deque()
+        """What waits for a run that is followed to end: whose output it is must be certain."""
+        self._follower: Follower | None = None
         self._closed = asyncio.get_running_loop().create_future()
         self._popen: subprocess.Popen[bytes] | None = None
         self._killed = False
@@ -114,7 +124,7 @@ class _Process(asyncio.Protocol):
         """(why it ended, how the run that it died of ends)."""
         if self._killed:
             return "stopped", None
-        streams = [os.memfd_create("stdout"), os.memfd_create("stderr")]
+        streams = self._streams = [os.memfd_create("stdout"), os.memfd_create("stderr")]
         try:
             tail = await self._begin(streams)
             await self._closed
@@ -148,7 +158,8 @@ class _Process(asyncio.Protocol):
         transport = self._transport = cast(asyncio.Transport, transport)
         chosen = self._settings
         limits = {"output": chosen.output, "files": chosen.files}
-        more = {"cache": str(chosen.cache), "scratch": self.scratch, "engine": chosen.engine}
+        templates = str(chosen.scratch / TEMPLATES)
+        more = {"cache": str(chosen.cache), "scratch": self.scratch, "templates": templates, "engine": chosen.engine}
         transport.writelines(pack(start_header(chosen.storage, limits, **more)))
         transport.writelines(self._waiting)
         if self._killed:
@@ -160,10 +171,14 @@ class _Process(asyncio.Protocol):
             for header, body in self._reader.feed(data):
                 report = read_header(header)
                 if "ended" in report:
-                    ends += ended(report["ended"], body)
+                    these = ended(report["ended"], body)
+                    self._ended(len(these))
+                    ends += these
+                elif "began" in report:
+                    self._began(self._runs[0])
                 elif "ready" in report:
                     self._heard(self, SlotReady(self.slot))
-        except (FrameError, ValueError, KeyError, TypeError) as error:
+        except (FrameError, ValueError, LookupError, TypeError) as error:
             self._fault = f"it sent nonsense: {error}"
             self.kill()
         # All that came at once in one event, so that it leaves in one frame.
@@ -171,10 +186,43 @@ class _Process(asyncio.Protocol):
             self._heard(self, RunsEnded(self.slot, tuple(ends)))
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._follower is not None:
+            self._follower.stop()
         if not self._closed.done():
             self._closed.set_result(None)
 
-    def write(self, pieces: list[bytes]) -> None:
+    def post(self, runs: Sequence[Run]) -> None:
+        """Send runs; behind one that is followed the others are held until it has ended."""
+        if self._held or (self._runs and self._runs[-1].params.follow):
+            self._held.extend(runs)
+            return
+        first = next((number for number, run in enumerate(runs) if run.params.follow), len(runs)) + 1
+        self._held.extend(runs[first:])
+        self._runs.extend(runs[:first])
+        header, body = runs_message(runs[:first])
+        self._write(pack(header, (body,) if body else ()))
+
+    def _began(self, run: Run) -> None:
+        if run.params.limits.wall:
+            self._heard(self, RunBegan(self.slot, run.sequence))
+        if run.params.follow:
+            sequence = run.sequence
+            self._follower = Follower(
+                self._streams, lambda stdout, stderr: self._heard(self, OutputWritten(self.slot, sequence, stdout, stderr))
+            )
+
+    def _ended(self, count: int) -> None:
+        for _ in range(count):
+            self._runs.popleft()
+        if self._follower is not None:
+            self._follower.stop()
+            self._follower = None
+        if self._held and not self._runs:
+            held = list(self._held)
+            self._held.clear()
+            self.post(held)
+
+    def _write(self, pieces: list[bytes]) -> None:
         if self._transport is None:
             self._waiting += pieces
         else:
@@ -182,6 +230,8 @@ class _Process(asyncio.Protocol):
 
     def kill(self) -> None:
         self._killed = True
+        if self._follower is not None:
+            self._follower.stop()
         if self._popen is not None and self._popen.returncode is None:
             with suppress(ProcessLookupError):
                 self._popen.kill()
@@ -208,11 +258,11 @@ class _Process(asyncio.Protocol):
 
     def _outcome(self, code: int, streams: list[int]) -> Outcome | None:
         """A worker that the kernel stopped at a limit tells nothing; the size of its files does."""
-        if code != -signal.SIGXFSZ:
+        if not self._runs:
             return None
-        if max(os.fstat(stream).st_size for stream in streams) > self._settings.output:
-            return Failed(f"output limit exceeded: more than {self._settings.output} bytes")
-        return Failed(f"files limit exceeded: more than {self._settings.files} bytes")
+        limits = effective(self._runs[0].params.limits, self._settings.output, self._settings.files)
+        text = death_text(code, max(os.fstat(stream).st_size for stream in streams), limits)
+        return Failed(text) if text else None
 
 
 class _Tail(asyncio.Protocol):

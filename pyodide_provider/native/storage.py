@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, BinaryIO, TypeVar, cast
+from urllib.parse import urlsplit
 
 from ..errors import HostFault, TaskFault
 from .blob_cache import MAX_BLOB, BlobCache
@@ -12,6 +14,7 @@ from .blob_cache import MAX_BLOB, BlobCache
 SILENCE = 30.0
 """Seconds without a byte after which a download is given up."""
 CHUNK = 1 << 20
+Blob = TypeVar("Blob", bytes, BinaryIO)
 
 
 class Storage:
@@ -27,16 +30,47 @@ class Storage:
         Raises TaskFault when there is no such blob or it is too large, HostFault when it can't be had now or its bytes
         are not those of the digest.
         """
-        kept = self._cache.get(ref)
+        return self._had(ref, self._cache.get)
+
+    def open(self, ref: str) -> BinaryIO:
+        """The same, to be read in parts."""
+        return self._had(ref, self._cache.open)
+
+    def _had(self, ref: str, get: Callable[[str], Blob | None]) -> Blob:
+        kept = get(ref)
         if kept is None:
             with self._cache.lock("fetch", ref):
-                kept = self._cache.get(ref)
+                kept = get(ref)
                 if kept is None:
                     self._fetch(ref)
-                    kept = self._cache.get(ref)
+                    kept = get(ref)
         if kept is None:
             raise HostFault(f"{ref} was fetched, but the cache lost it: is it too small?")
         return kept
+
+    def upload(self, file: BinaryIO, size: int) -> str:
+        """Store the `size` bytes of a file; gives their ref. Raises TaskFault when they are too many, HostFault."""
+        from http.client import HTTPConnection, HTTPException, HTTPSConnection
+
+        parts = urlsplit(self._url)
+        connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = connect(parts.netloc, timeout=SILENCE, blocksize=CHUNK)
+        hashing = _Hashing(file)
+        try:
+            connection.request("POST", f"{parts.path}/upload", cast(Any, hashing), {"Content-Length": str(size)})
+            answer = connection.getresponse()
+            said = answer.read(1000).decode("utf-8", "replace").strip()
+        except (OSError, HTTPException) as error:
+            raise HostFault(f"output could not be stored at {self._url}: {error or type(error).__name__}") from None
+        finally:
+            connection.close()
+        if answer.status == 413:
+            raise TaskFault(f"the output is too large to be stored: {size} bytes; {said[:300]}")
+        if answer.status != 200:
+            raise HostFault(f"output could not be stored: {self._url} answered {answer.status} {answer.reason}")
+        if said != hashing.ref:
+            raise HostFault(f"output was stored as {said[:80]}, but it is {hashing.ref}")
+        return said
 
     def _fetch(self, ref: str) -> None:
         # Imported here: it takes as long as all else of a worker's start together, and a warm cache needs none of it.
@@ -55,6 +89,23 @@ class Storage:
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise HostFault(f"{ref} could not be fetched from {url}: {reason or type(error).__name__}") from None
+
+
+class _Hashing:
+    """A file whose digest is taken while it is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    def read(self, count: int) -> bytes:
+        chunk = self._file.read(count)
+        self._digest.update(chunk)
+        return chunk
+
+    @property
+    def ref(self) -> str:
+        return f"sha256:{self._digest.hexdigest()}"
 
 
 def _save(answer: IO[bytes], ref: str, path: Path) -> None:

@@ -26,17 +26,24 @@ BY_WORDS = {
 }
 """What WASI's functions stop a program with has no code."""
 MAX_TEXT = 1000
+MAX_FRAMES = 16
+MAX_NAME = 200
 
 
 def stop_text(error: Trap | WasmtimeError) -> str:
-    """The kind first, then in which function, as far as the module names them."""
+    """The kind, and in which functions, the innermost first, a line each, as far as the module names them."""
     code = error.trap_code if isinstance(error, Trap) else None
     kind = KINDS.get(code) if code else None
     if kind is None:
         kind = cause(error)
         kind = next((text for words, text in BY_WORDS.items() if words in kind), kind)
-    name = error.frames[0].func_name if isinstance(error, Trap) and error.frames else None
-    return f"{kind}: in {name[:200]}" if name else kind
+    names = [frame.func_name for frame in error.frames] if isinstance(error, Trap) else []
+    lines = [f"in {_printable(name)}" for name in names if name][:MAX_FRAMES]
+    return ": ".join([kind, "\n  ".join(lines)]) if lines else kind
+
+
+def _printable(name: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in name[:MAX_NAME])
 
 
 def cause(error: Trap | WasmtimeError) -> str:
@@ -45,3 +52,10 @@ def cause(error: Trap | WasmtimeError) -> str:
     if "Caused by:" in lines:
         lines = lines[-1:]
     return re.sub(r"^\d+: ", "", " ".join(lines))[:MAX_TEXT]
+
+
+def module_fault(error: WasmtimeError) -> str:
+    """What is wrong with a module, and at which byte of it."""
+    text = cause(error).removeprefix("Invalid input WebAssembly code ")
+    found = re.fullmatch(r"(.*) \(at offset 0x([0-9a-f]+)\)", text)
+    return f"at offset {int(found[2], 16)}: {found[1]}" if found else text

@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 from contextlib import suppress
+from typing import BinaryIO
 
 FICLONE = 0x40049409
 
@@ -36,15 +37,25 @@ def remove(path: str) -> None:
 
 
 def copy(source: str, target: str) -> None:
-    """Copy a folder of plain files, sharing their blocks where the file system can. Raises OSError."""
+    """Copy a folder of files, links and folders with their times, sharing blocks where the file system can. Raises OSError."""
     os.mkdir(target)
     with os.scandir(source) as entries:
         for entry in entries:
             to = f"{target}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 copy(entry.path, to)
+                continue
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), to)
             else:
                 _copy_file(entry.path, to)
+            _copy_times(entry.path, to)
+    _copy_times(source, target)
+
+
+def _copy_times(source: str, target: str) -> None:
+    modified = os.lstat(source).st_mtime_ns
+    os.utime(target, ns=(modified, modified), follow_symlinks=False)
 
 
 def _copy_file(source: str, target: str) -> None:
@@ -52,4 +63,17 @@ def _copy_file(source: str, target: str) -> None:
         try:
             fcntl.ioctl(to.fileno(), FICLONE, from_.fileno())
         except OSError:
-            shutil.copyfileobj(from_, to, 1 << 20)
+            _copy_bytes(from_, to)
+
+
+def _copy_bytes(from_: BinaryIO, to: BinaryIO) -> None:
+    left = os.fstat(from_.fileno()).st_size
+    try:
+        while left and (copied := os.copy_file_range(from_.fileno(), to.fileno(), left)):
+            left -= copied
+    except OSError:
+        # Not every file system can; what is left goes through here.
+        left = 1
+    if left:
+        from_.seek(os.lseek(to.fileno(), 0, os.SEEK_CUR))
+        shutil.copyfileobj(from_, to, 1 << 20)

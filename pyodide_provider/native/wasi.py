@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 import wasmtime
 from wasmtime import FuncType, InstancePre, Linker, Module, Store, Trap, ValType, WasiConfig, WasmtimeError
 
-from ..core.run import Exited, Failed, Params
+from ..core.run import Failed, Limits
 from ..errors import HostFault, TaskFault
-from .traps import cause, stop_text
-from .wasmtime_c import call_start, set_stdin
+from .limits import memory_text
+from .streams import Streams
+from .traps import cause, module_fault, stop_text
+from .wasmtime_c import call_start, memory_size, set_stdin
 
-MEMORY_LIMIT = 4 << 30
-"""Bytes of linear memory of one run: all that 32 bits can address."""
 TABLE_LIMIT = 10_000_000
 """Elements of its tables, as browsers have it."""
 STACK = 1 << 20
 """Bytes of a program's stack, about what a browser gives a worker."""
-STDERR_TAIL = 2000
-"""Bytes of stderr that are told with a trap."""
+PAGE = 65536
 
 MAGIC = b"\0asm"
 MODULE = MAGIC + b"\1\0\0\0"
@@ -44,26 +44,29 @@ def make_engine() -> wasmtime.Engine:
     return wasmtime.Engine(config)
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
-    """Files in memory for stdout and stderr; who else has them can see their sizes when we can't tell any more."""
+class Given(NamedTuple):
+    """What a program is given: stdin as bytes, or the path of a file; the folder that is its "/"."""
 
-    stdout: int
-    stderr: int
+    args: tuple[str, ...]
+    envs: tuple[str, ...]
+    stdin: bytes | str
+    root: str
 
-    @property
-    def paths(self) -> tuple[str, str]:
-        return f"/proc/self/fd/{self.stdout}", f"/proc/self/fd/{self.stderr}"
+
+class Ran(NamedTuple):
+    """How a program ended: its exit code, or why it stopped; and the bytes of its memory."""
+
+    ended: int | Failed
+    memory: int
 
 
 class Wasi:
-    """WASI preview 1 on one engine; a program at a time. `output` bytes of stdout and stderr are taken together."""
+    """WASI preview 1 on one engine; a program at a time."""
 
-    def __init__(self, streams: Streams, output: int) -> None:
+    def __init__(self, streams: Streams) -> None:
         self.engine = make_engine()
         self._streams = streams
         self._stdout_path, self._stderr_path = streams.paths
-        self._output = output
         self._linker = Linker(self.engine)
         self._linker.define_wasi()
         self._linker.allow_shadowing = True
@@ -79,7 +82,7 @@ class Wasi:
         try:
             return Module(self.engine, wasm)
         except WasmtimeError as error:
-            raise TaskFault(f"not a WebAssembly module that wasmtime can run: {cause(error)}") from None
+            raise TaskFault(f"not a WebAssembly module that wasmtime can run: {module_fault(error)}") from None
 
     def link(self, module: Module) -> InstancePre:
         """A module with its imports found. Raises TaskFault naming those that are not WASI's, or a missing _start."""
@@ -106,53 +109,45 @@ class Wasi:
                 missing.append(f"{wanted.module}.{wanted.name} ({kind})")
         return ", ".join(missing[:20]) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")
 
-    def run(self, program: InstancePre, params: Params, root: str) -> Exited | Failed:
-        """Run a program to its end with the folder `root` as its "/"."""
+    def run(self, program: InstancePre, given: Given, limits: Limits, begin: Callable[[], None]) -> Ran:
+        """Run a program to its end; `begin` is called right before it starts, when nothing of an earlier run is left."""
+        instance = None
         with Store(self.engine) as store:
             try:
-                store.set_wasi(self._configure(params, root))
+                store.set_wasi(self._configure(given))
             except WasmtimeError as error:
                 raise HostFault(f"wasmtime could not be set up: {cause(error)}") from None
+            store.set_limits(memory_size=limits.memory, table_elements=TABLE_LIMIT)
+            begin()
             try:
-                store.set_limits(memory_size=MEMORY_LIMIT, table_elements=TABLE_LIMIT)
-                call_start(store, program.instantiate(store))
-                status = 0
+                instance = program.instantiate(store)
+                call_start(store, instance)
+                return Ran(0, memory_size(store, instance))
             except Exit as ended:
-                status = ended.code & 0xFF
+                return Ran(ended.code & 0xFF, memory_size(store, instance) if instance else 0)
             except (Trap, WasmtimeError) as error:
-                return Failed(self._with_stderr(stop_text(error)))
-        return self._collect(status)
+                used = memory_size(store, instance) if instance else 0
+                return Ran(Failed(self._streams.with_tail(_why(error, used, limits))), used)
 
-    def _configure(self, params: Params, root: str) -> WasiConfig:
+    def _configure(self, given: Given) -> WasiConfig:
         config = WasiConfig()
-        config.argv = list(params.args)
-        if params.envs:
-            config.env = [env.split("=", 1) for env in params.envs]
-        if params.stdin:
-            assert isinstance(params.stdin, bytes)
-            set_stdin(config, params.stdin)
+        config.argv = list(given.args)
+        if given.envs:
+            config.env = [env.split("=", 1) for env in given.envs]
+        if isinstance(given.stdin, str):
+            config.stdin_file = given.stdin
+        elif given.stdin:
+            set_stdin(config, given.stdin)
         config.stdout_file = self._stdout_path
         config.stderr_file = self._stderr_path
-        config.preopen_dir(root, "/")
+        config.preopen_dir(given.root, "/")
         return config
 
-    def _collect(self, status: int) -> Exited | Failed:
-        stdout, stderr = self._streams.stdout, self._streams.stderr
-        sizes = os.fstat(stdout).st_size, os.fstat(stderr).st_size
-        if sum(sizes) > self._output:
-            return Failed(output_limit_text(self._output))
-        return Exited(
-            status,
-            os.pread(stdout, sizes[0], 0) if sizes[0] else b"",
-            os.pread(stderr, sizes[1], 0) if sizes[1] else b"",
-        )
 
-    def _with_stderr(self, text: str) -> str:
-        stderr = self._streams.stderr
-        size = os.fstat(stderr).st_size
-        tail = os.pread(stderr, STDERR_TAIL, max(size - STDERR_TAIL, 0)).decode("utf-8", "replace").strip()
-        return f"{text}\n{tail}" if tail else text
-
-
-def output_limit_text(limit: int) -> str:
-    return f"output limit exceeded: more than {limit} bytes"
+def _why(error: Trap | WasmtimeError, used: int, limits: Limits) -> str:
+    """Why a program stopped; `used` bytes of memory were its own."""
+    too_large = re.search(r"memory minimum size of (\d+) pages exceeds memory limits", str(error))
+    if too_large:
+        return memory_text(int(too_large[1]) * PAGE, limits, "needed to begin")
+    why = stop_text(error)
+    return memory_text(used, limits, f"in use when the program stopped: {why}") if used * 2 >= limits.memory else why

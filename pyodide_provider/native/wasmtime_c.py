@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import byref
+from typing import cast
 
 from wasmtime import Instance, Store, WasiConfig, WasmtimeError
 from wasmtime import _ffi as ffi
 from wasmtime._func import enter_wasm
 
 _START = ctypes.create_string_buffer(b"_start", 6)
+_MEMORY = ctypes.create_string_buffer(b"memory", 6)
 
 
 def set_stdin(config: WasiConfig, data: bytes) -> None:
@@ -33,3 +35,19 @@ def call_start(store: Store, instance: Instance) -> None:
         error = ffi.wasmtime_func_call(context, byref(found.of.func), None, 0, None, 0, trap)
         if error:
             raise WasmtimeError._from_ptr(error)
+
+
+def memory_size(store: Store, instance: Instance) -> int:
+    """Bytes of the memory that an instance exports; it never shrinks."""
+    found = ffi.wasmtime_extern_t()
+    context = store._context()
+    if not ffi.wasmtime_instance_export_get(context, byref(instance._instance), _MEMORY, len(_MEMORY), byref(found)):
+        return 0
+    kind = cast(int, found.kind)
+    if kind == ffi.WASMTIME_EXTERN_MEMORY.value:
+        return int(ffi.wasmtime_memory_data_size(context, byref(found.of.memory)))
+    size = 0
+    if kind == ffi.WASMTIME_EXTERN_SHAREDMEMORY.value:
+        size = int(ffi.wasmtime_sharedmemory_data_size(found.of.sharedmemory))
+    ffi.wasmtime_extern_delete(byref(found))
+    return size

@@ -6,100 +6,177 @@ Started by slots.py as `python -m pyodide_provider.native.worker`; imports littl
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ..core.run import Broken, Exited, Failed, File, Outcome, Params
+from ..core.run import NO_LIMITS, Broken, Failed, File, Limits, Outcome, Params, Usage
 from ..errors import HostFault, TaskFault
-from ..slot_messages import ended_message, params_of, read_header, ready_header
+from ..slot_messages import began_header, ended_message, params_of, read_header, ready_header
 from . import frames
 from .blob_cache import BlobCache
-from .limits import die_with_parent, first_to_go, limit_file_size, no_core_dumps
-from .programs import Programs
-from .roots import Roots
+from .limits import OUTPUT_EXIT, FileSize, die_with_parent, effective, files_text, first_to_go, no_core_dumps
+from .outputs import Outputs
+from .programs import Program, Programs
+from .roots import Root, Roots
 from .storage import Storage
-from .wasi import Streams, Wasi
+from .streams import Streams
+from .templates import Templates
+from .tree import Changes
+from .wasi import Given, Wasi
+from .watch import Watch
+
+STDIN_INLINE = 1 << 20
+"""Bytes of a stdin by reference that are read at once: a file costs two hops between threads for each read."""
 
 
 class Worker:
-    """`start` is the header of that name; see slots.py for its fields."""
+    """`start` is the header of that name; see slots.py for its fields. `tell` sends a message."""
 
-    def __init__(self, start: dict[str, Any], streams: Streams) -> None:
-        limits = start["limits"]
+    def __init__(self, start: dict[str, Any], streams: Streams, tell: Callable[[str, list[bytes]], None]) -> None:
+        own = start["limits"]
+        self._output: int = own["output"]
+        self._files: int = own["files"]
+        self._tell = tell
+        self._streams = streams
         cache = BlobCache(Path(start["cache"]))
         storage = self._storage = Storage(start["storage"], cache)
-        self._files: int = limits["files"]
-        self._wasi = Wasi(streams, limits["output"])
+        self._wasi = Wasi(streams)
         self._programs = Programs(self._wasi, cache, storage, start["engine"])
-        self._roots = Roots(start["scratch"], storage, self._files)
-        self._clean = True
+        templates = Templates(Path(start["templates"]), cache, storage, self._files)
+        self._roots = Roots(start["scratch"], templates)
+        self._outputs = Outputs(streams, storage, start["scratch"])
+        self._size = FileSize()
+        self._size.hold(effective(NO_LIMITS, self._output, self._files))
+        self._watch = Watch()
+        self._root: Root | None = None
+        self._changes: Changes | None = None
 
-    def run(self, field: dict[str, Any], body: bytes) -> tuple[float, Outcome]:
-        """(seconds, outcome) of one RUN. `clean` follows when it was told."""
+    def run(self, field: dict[str, Any], body: bytes) -> None:
+        """Do one RUN, and tell how it ended. `clean` is to follow."""
+        key, usage = field["key"], Spent()
         try:
-            params = self._with_stdin(params_of(field, body))
-            program = self._programs.load(params.binary)
-            root = self._roots.prepare(params.rootfs)
-            self._clean = False
-            began = time.perf_counter()
-            outcome: Outcome = self._wasi.run(program, params, root)
-            seconds = time.perf_counter() - began
-            if params.artifacts and isinstance(outcome, Exited):
-                outcome = self._with_artifacts(outcome, params, root)
-            return seconds, outcome
+            outcome: Outcome = self._run(key, params_of(field, body), usage)
         except TaskFault as fault:
-            return 0.0, Failed(str(fault))
+            outcome = Failed(str(fault))
         except HostFault as fault:
-            return 0.0, Broken(str(fault))
+            outcome = Broken(str(fault))
         except OSError as error:
-            return 0.0, Broken(f"the worker has trouble with its files: {error}")
+            outcome = Broken(f"the worker has trouble with its files: {error}")
         except MemoryError:
-            return 0.0, Broken("the worker is out of memory")
+            outcome = Broken("the worker is out of memory")
+        self._tell(*ended_message(key, usage.seconds, outcome, usage.told()))
 
     def clean(self) -> None:
-        if not self._clean:
-            self._roots.clean()
-            self._clean = True
+        """After a run: nothing of it is left for the next one."""
+        if self._root is not None:
+            self._roots.clean(self._root, self._changes)
+            self._root = None
 
-    def _with_stdin(self, params: Params) -> Params:
-        stdin = params.stdin
-        return replace(params, stdin=self._storage.get(stdin.ref)) if isinstance(stdin, File) else params
+    def _run(self, key: int, params: Params, usage: Spent) -> Outcome:
+        limits = effective(params.limits, self._output, self._files)
+        program = self._programs.load(params.binary)
+        usage.compiled(program)
+        with self._stdin(params.stdin, usage) as stdin:
+            self._changes = None
+            self._root = root = self._roots.prepare(params)
+            usage.bytes_in += root.packed
+            self._size.hold(limits)
+            given = Given(params.args, params.envs, stdin, root.tree.path)
+            watched = params.limits.wall or params.follow
 
-    def _with_artifacts(self, outcome: Exited, params: Params, root: str) -> Exited:
-        from .artifacts import collect, missing_text
+            def begin() -> None:
+                if watched:
+                    self._tell(began_header(key), [])
+                usage.begin()
 
-        packed, missing = collect(root, params.artifacts, self._files)
-        return replace(outcome, stderr=_bytes(outcome.stderr) + missing_text(missing), artifacts=packed)
+            self._watch.begin(lambda: self._over(root, limits))
+            try:
+                ran = self._wasi.run(program.linked, given, limits, begin)
+            finally:
+                self._watch.end()
+                usage.end()
+        usage.memory = ran.memory
+        self._changes = changes = root.tree.changes()
+        if changes.size > limits.files:
+            return Failed(files_text(limits))
+        if isinstance(ran.ended, Failed):
+            return ran.ended
+        outcome, usage.bytes_out = self._outputs.of(ran.ended, params, limits, root.tree.path, changes.written)
+        return outcome
+
+    def _over(self, root: Root, limits: Limits) -> int:
+        if sum(self._streams.sizes) > limits.output:
+            return OUTPUT_EXIT
+        return root.tree.over(limits)
+
+    @contextmanager
+    def _stdin(self, stdin: bytes | File, usage: Spent) -> Iterator[bytes | str]:
+        if isinstance(stdin, bytes):
+            usage.bytes_in += len(stdin)
+            yield stdin
+            return
+        with self._storage.open(stdin.ref) as file:
+            size = os.fstat(file.fileno()).st_size
+            usage.bytes_in += size
+            yield file.read() if size <= STDIN_INLINE else f"/proc/self/fd/{file.fileno()}"
 
 
-def _bytes(part: bytes | File) -> bytes:
-    assert isinstance(part, bytes)
-    return part
+class Spent:
+    """What a run has used so far."""
+
+    __slots__ = ("_began", "_cpu", "bytes_in", "bytes_out", "cached", "compile", "memory", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = self.compile = self._began = self._cpu = 0.0
+        self.memory = self.bytes_in = self.bytes_out = 0
+        self.cached = False
+
+    def compiled(self, program: Program) -> None:
+        self.compile = program.compiled
+        self.cached = not program.compiled
+        self.bytes_in += program.size
+
+    def begin(self) -> None:
+        self._cpu, self._began = time.process_time(), time.perf_counter()
+
+    def end(self) -> None:
+        """Of the program, which may not have begun."""
+        if self._began:
+            self.seconds = time.perf_counter() - self._began
+            self._cpu = time.process_time() - self._cpu
+
+    def told(self) -> Usage:
+        cpu, compiling = round(self._cpu, 6), round(self.compile, 6)
+        return Usage(cpu, self.memory, self.bytes_in, self.bytes_out, compiling, self.cached)
 
 
 def serve(channel: socket.socket, stdout: int, stderr: int) -> None:
     """Take messages until the other end closes."""
-    streams = Streams(stdout, stderr)
+
+    def tell(header: str, body: list[bytes]) -> None:
+        for piece in frames.pack(header, body):
+            channel.sendall(piece)
+
     with cast(BinaryIO, channel.makefile("rb", 1 << 16)) as stream:
         first = _read(stream)
         if first is None:
             return
         start = first[0]["start"]
-        worker = Worker(start, streams)
-        limit_file_size(start["limits"]["files"])
+        worker = Worker(start, Streams(stdout, stderr), tell)
         gc.collect()
         gc.freeze()
-        _send(channel, ready_header(start["engine"]), [])
+        tell(ready_header(start["engine"]), [])
         while message := _read(stream):
             header, body = message
             for field in header.get("runs", ()):
-                seconds, outcome = worker.run(field, body)
-                _send(channel, *ended_message(field["key"], seconds, outcome))
+                worker.run(field, body)
                 worker.clean()
 
 
@@ -109,11 +186,6 @@ def _read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
         return None
     header, body = frames.sizes(prefix)
     return read_header(stream.read(header)), stream.read(body) if body else b""
-
-
-def _send(channel: socket.socket, header: str, body: list[bytes]) -> None:
-    for piece in frames.pack(header, body):
-        channel.sendall(piece)
 
 
 def main() -> int:

@@ -80,9 +80,9 @@ def test_one_that_is_larger_than_all_is_kept_until_the_next(tmp_path: Path) -> N
 def test_modules_count_too(tmp_path: Path) -> None:
     cache = BlobCache(tmp_path, limit=2500)
     refs = fill(cache, 2, 1000)
-    cache.put_module("engine", refs[0], bytes(1000))
+    cache.put_module("engine", refs[0], 7, bytes(1000))
     assert cache.refs() == [refs[1]]
-    assert cache.get_module("engine", refs[0]) == bytes(1000)
+    assert cache.get_module("engine", refs[0]) == (7, bytes(1000))
     assert cache.get_module("other", refs[0]) is None
 
 
