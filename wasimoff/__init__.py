@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         UsageError,
         WasimoffError,
     )
+    from .following import Chunk
     from .limits import Limits
     from .result import Result, TraceEvent
     from .status import Provider, Status
@@ -36,6 +37,7 @@ __all__ = [
     "AsyncClient",
     "BrokerError",
     "BrokerUnavailable",
+    "Chunk",
     "Client",
     "Limits",
     "NotFound",
@@ -56,6 +58,7 @@ __all__ = [
 
 _MODULES = {
     "AsyncClient": "client",
+    "Chunk": "following",
     "Client": "sync",
     "Limits": "limits",
     "Provider": "status",

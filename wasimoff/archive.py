@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from .errors import ArchiveError, UsageError
+from .kept import Kept
 
 MAX_FILES = 100_000
 MAX_BYTES = 4 * 2**30
@@ -64,14 +65,14 @@ def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
         shutil.copyfileobj(source, target, CHUNK)
 
 
-def extract(blob: bytes, folder: Path, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> list[Path]:
+def extract(blob: bytes | Kept, folder: Path, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> list[Path]:
     """Unpack a zip into a folder; gives the files written.
 
     Raises ArchiveError, before anything is written where that can be known, for names that lead out of the folder,
     links, doubled names, too many files, and when more than `max_bytes` come out of it.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+        with blob.open() if isinstance(blob, Kept) else io.BytesIO(blob) as file, zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             if len(entries) > max_files:
                 raise ArchiveError(f"the zip has {len(entries)} entries, at most {max_files} are unpacked")

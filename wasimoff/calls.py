@@ -29,6 +29,8 @@ class Call(Generic[Q, A]):
     reasons: list[str] = field(default_factory=list)
     """Why each time came to nothing."""
     withdrawn: bool = False
+    once: bool = False
+    """Never sent again: it was talked to."""
 
 
 class Calls(Generic[Q, A]):
@@ -74,6 +76,10 @@ class Calls(Generic[Q, A]):
         """Those on their way."""
         return self._sent.values()
 
+    def of(self, sequence: int) -> Call[Q, A] | None:
+        """The call on its way that has this sequence."""
+        return self._sent.get(sequence)
+
     def answered(self, sequence: int) -> Call[Q, A] | None:
         """The call that an answer is for; None: nobody waits for it."""
         call = self._sent.pop(sequence, None)
@@ -96,7 +102,7 @@ class Calls(Generic[Q, A]):
         for call in self._sent.values():
             call.sequence = 0
             call.reasons.append(reason)
-            (given_up if call.sent >= self.max_sends else again).append(call)
+            (given_up if call.once or call.sent >= self.max_sends else again).append(call)
         self._sent.clear()
         self._waiting.extendleft(reversed(again))
         self._sequence = 0

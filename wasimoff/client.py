@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import contextlib
 import json
 import os
-import random
-import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
-import aiohttp
-from google.protobuf.message import Message
-
-from . import dial, messages, status
+from . import dial, status
 from .address import broker_url
+from .asking import Asking, denied
 from .backoff import Patience
-from .connect import ConnectLink, error_of, read_bounded
-from .errors import BrokerError, QueueFull, TaskRejected, TaskTimeout, UsageError
-from .files import Files
+from .connect import error_of, read_bounded
+from .errors import BrokerError, TaskTimeout, UsageError
+from .following import Chunk
 from .limits import NO_LIMITS, Limits
+from .live import Live
 from .many import Inputs, stream
 from .result import Result
 from .source import locate
-from .storage import Progress, Storage
-from .task import NO_ENV, NO_ROOTS, AnyTask, PythonTask, Source, Task
-from .transport import Transport
-from .websocket import WebSocketLink
+from .storage import Progress
+from .task import NO_ENV, NO_ROOTS, AnyTask, Source, Task
 
-REFUSALS = frozenset({"invalid_argument", "not_found", "unauthenticated", "permission_denied", "resource_exhausted"})
-"""Codes of tasks that were not taken; any other code is how a task ended."""
 QUEUE_PATIENCE = 600.0
 """Seconds for which `run_many` goes on offering a task to a broker whose queue is full."""
+MAX_DOWNLOAD = 2**30
 
 TransportName = Literal["websocket", "http"]
 
@@ -48,19 +42,26 @@ class AsyncClient:
     `url`: the broker's; without one WASIMOFF_BROKER, BROKER or http://localhost:4080 is used. `transport`: "websocket"
     (one connection for everything) or "http" (a request for each task). `patience`: seconds for which a lost
     connection is tried to be made again; tasks that were on their way are then sent again. A first connection that
-    fails, fails at once. Raises what `wasimoff.errors` draws; a task that fails is a `Result` with an `error`.
+    fails, fails at once. `max_download`: bytes of one result that are fetched apart, because it is large. Raises what
+    `wasimoff.errors` draws; a task that fails is a `Result` with an `error`.
     """
 
-    def __init__(self, url: str | None = None, *, transport: TransportName = "websocket", patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        transport: TransportName = "websocket",
+        patience: float = 30.0,
+        max_download: int = MAX_DOWNLOAD,
+    ) -> None:
         if transport not in ("websocket", "http"):
             raise UsageError(f'transport is {transport!r}, it must be "websocket" or "http"')
         self.url = broker_url(url)
         self._transport_name = transport
         self._patience = patience
-        self._prefix = secrets.token_hex(6)
-        self._numbers = itertools.count(1)
+        self._max_download = max_download
         self._running: set[asyncio.Task[Result]] = set()
-        self._opened: _Opened | None = None
+        self._opened: Asking | None = None
         self._closed = False
 
     async def __aenter__(self) -> AsyncClient:
@@ -111,9 +112,11 @@ class AsyncClient:
         timeout: float | None = None,  # noqa: ASYNC109  (the public name; what it means is more than a scope)
         trace: bool = False,
         program: str | None = None,
+        follow: Callable[[Chunk], object] | None = None,
     ) -> Result:
         """Run a WASI program and wait for its end; the arguments are those of `Task`.
 
+        `follow` is called with what the program writes while it runs, as the method of that name gives it.
         Cancelling the wait cancels the task. Raises TaskRejected, NotFound, TaskTimeout … when it was not run.
         """
         task = Task(
@@ -121,11 +124,59 @@ class AsyncClient:
             limits=limits, priority=priority, deadline=deadline, immediate=immediate, timeout=timeout, trace=trace,
             program=program,
         )  # fmt: skip
-        return await self._perform(task)
+        if follow is None:
+            return await self._perform(task)
+        async with contextlib.aclosing(self.follow(task)) as items:
+            async for item in items:
+                if isinstance(item, Result):
+                    return item
+                follow(item)
+        raise AssertionError("the last item is the Result")
+
+    async def follow(self, task: AnyTask, stdin: AsyncIterable[bytes] | None = None) -> AsyncGenerator[Chunk | Result]:
+        """What a task writes while it runs, and at the end its Result, which holds all of it as well.
+
+        The chunks add up to the Result's streams. When one has another `attempt` than those before, the task was begun
+        again, and what it wrote before is void. Where the broker can't tell, over HTTP too, all comes at the end. With
+        `stdin` the task is interactive: what that gives is sent on after the task's own stdin, until it ends; such a task
+        is never begun again. Leaving the loop cancels the task: at once if you use `contextlib.aclosing`.
+        """
+        live = Live(interactive=stdin is not None)
+        if stdin is not None:
+            await self._check_interactive()
+        handle = self._hold(self._perform(task, live))
+        handle.add_done_callback(lambda _: live.changed.set())
+        talk = None if stdin is None else asyncio.create_task(live.talk(stdin), name="wasimoff stdin")
+        try:
+            while not handle.done():
+                await live.changed.wait()
+                live.changed.clear()
+                while (chunk := live.following.take()) is not None:
+                    yield chunk
+                if talk is not None and talk.done():
+                    talk.result()
+            result = handle.result()
+            if (chunk := live.following.rest(result)) is not None:
+                yield chunk
+            yield result
+        finally:
+            ending = [handle, *([talk] if talk else [])]
+            for task_ in ending:
+                task_.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _check_interactive(self) -> None:
+        if self._transport_name != "websocket":
+            raise UsageError('an interactive task needs transport="websocket"')
+        if not await self._open().version.extension():
+            raise BrokerError(f"the broker at {self.url} takes no interactive tasks", "unimplemented")
 
     def submit(self, task: AnyTask) -> asyncio.Task[Result]:
         """Start a task; gives a handle to await or `cancel()`, which cancels it on the broker too."""
-        handle = asyncio.create_task(self._perform(task))
+        return self._hold(self._perform(task))
+
+    def _hold(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        handle = asyncio.create_task(work)
         self._running.add(handle)
         handle.add_done_callback(self._running.discard)
         return handle
@@ -161,10 +212,10 @@ class AsyncClient:
 
     # How one task is performed
 
-    async def _perform(self, task: AnyTask) -> Result:
+    async def _perform(self, task: AnyTask, live: Live | None = None) -> Result:
         try:
             async with asyncio.timeout(task.timeout):
-                return await self._attempt(task, 0, patience=Patience(self._patience), queue=None)
+                return await self._open().perform(task, 0, Patience(self._patience), live=live)
         except TimeoutError:
             raise _timed_out(task) from None
 
@@ -174,92 +225,18 @@ class AsyncClient:
             raise UsageError(f"run_many takes Task objects, number {index} is a {type(task).__name__}")
         try:
             async with asyncio.timeout(task.timeout):
-                return await self._attempt(task, index, Patience(self._patience), Patience(QUEUE_PATIENCE))
+                return await self._open().perform(task, index, Patience(self._patience), Patience(QUEUE_PATIENCE))
         except TimeoutError:
-            return _denied(task, index, str(_timed_out(task)), "deadline_exceeded")
+            return denied(task, index, str(_timed_out(task)), "deadline_exceeded")
         except BrokerError as error:
-            return _denied(task, index, str(error), error.code)
+            return denied(task, index, str(error), error.code)
 
-    async def _attempt(self, task: AnyTask, index: int, patience: Patience, queue: Patience | None) -> Result:
-        """Ask the broker, again when it says so: `queue` is the patience with a full queue."""
-        id = f"{self._prefix}-{next(self._numbers)}"
-        opened = self._open()
-        request = await self._request(opened, task, id)
-        uploaded_again = False
-        now = asyncio.get_running_loop().time
-        started = now()
-        while True:
-            try:
-                response = await opened.transport.call(request, id)
-                return messages.result(response, index, task.label, now() - started)
-            except BrokerError as error:
-                if error.code == "not_found" and not uploaded_again and _forget(opened.files, task):
-                    uploaded_again = True
-                    request = await self._request(opened, task, id)
-                    continue
-                pause = self._pause(error, task, patience, queue)
-                if pause is None:
-                    if error.code in REFUSALS or _is_refusal(error, task):
-                        raise
-                    return _denied(task, index, str(error), error.code, id)
-            await asyncio.sleep(pause)
-
-    def _pause(self, error: BrokerError, task: AnyTask, patience: Patience, queue: Patience | None) -> float | None:
-        """Seconds after which to ask again; None: don't."""
-        limit = queue if isinstance(error, QueueFull) else patience
-        if limit is None or task.immediate or not isinstance(error, TaskRejected):
-            return None
-        if error.retry_after is None:
-            return None
-        pause = limit.pause(asyncio.get_running_loop().time())
-        return None if pause is None else max(pause, min(error.retry_after, 30.0) * random.uniform(0.5, 1.0))
-
-    async def _request(self, opened: _Opened, task: AnyTask, id: str) -> Message:
-        ref = opened.files.ref
-        rootfs = "" if task.rootfs is None else await ref(task.rootfs)
-        if isinstance(task, PythonTask):
-            return messages.request(task, id, messages.Refs(rootfs=rootfs))
-        binary = await ref(task.binary)
-        roots = [(path, await ref(source)) for path, source in task.roots.items()]
-        return messages.request(task, id, messages.Refs(binary, rootfs, roots))
-
-    def _open(self) -> _Opened:
+    def _open(self) -> Asking:
         if self._closed:
             raise UsageError("this client is closed")
         if self._opened is None:
-            self._opened = _Opened(self.url, self._transport_name, self._patience)
+            self._opened = Asking(self.url, self._transport_name, self._patience, self._max_download)
         return self._opened
-
-
-class _Opened:
-    """What lives on the event loop."""
-
-    def __init__(self, url: str, transport: TransportName, patience: float) -> None:
-        self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=256),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-            auto_decompress=True,
-        )
-        link = WebSocketLink if transport == "websocket" else ConnectLink
-        self.transport: Transport = link(self.session, url, patience)
-        self.storage = Storage(self.session, url)
-        self.files = Files(self.storage)
-
-
-def _forget(files: Files, task: AnyTask) -> bool:
-    """Whether some file of the task is ours to upload again."""
-    own = [] if isinstance(task, PythonTask) else [task.binary, *task.roots.values()]
-    forgotten = [files.forget(source) for source in (*own, task.rootfs)]
-    return any(forgotten)
-
-
-def _is_refusal(error: BrokerError, task: AnyTask) -> bool:
-    """Unavailable is a refusal when nobody was free for an immediate task; else the task was lost too often."""
-    return isinstance(error, TaskRejected) and (task.immediate or error.retry_after is not None)
-
-
-def _denied(task: AnyTask, index: int, error: str, code: str, id: str = "") -> Result:
-    return Result(None, error=error, code=code, task=id, index=index, label=task.label)
 
 
 def _timed_out(task: AnyTask) -> TaskTimeout:

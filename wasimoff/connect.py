@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from . import dial, messages
 from .backoff import Patience
 from .errors import BrokerError, BrokerUnavailable, broker_error
+from .live import Live
 
 MAX_BODY = 256 * 2**20
 """Bytes of one answer that we take."""
@@ -44,8 +45,8 @@ class ConnectLink:
         self._seconds = patience
         self._connected = False
 
-    async def call(self, request: Message, task: str) -> Message:
-        """As `Transport.call`; the task's id is in the request already."""
+    async def call(self, request: Message, task: str, live: Live | None = None) -> Message:
+        """As `Transport.call`; the task's id is in the request already. What a task writes comes at its end."""
         patience, sends = Patience(self._seconds), 0
         while True:
             try:

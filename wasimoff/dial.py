@@ -32,6 +32,17 @@ def in_words(url: str) -> Iterator[None]:
         raise BrokerUnavailable(f"the connection to the broker at {url} broke: {_broke(error)}") from None
 
 
+def why_closed(socket: aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage) -> str:
+    """Why a WebSocket brings no more messages, when `message` is what it brought last."""
+    if message.type is aiohttp.WSMsgType.CLOSE:
+        words = str(message.extra or "")[:200]
+        return f"closed with {message.data}" + (f": {words}" if words else "")
+    error = socket.exception()
+    if isinstance(error, aiohttp.ServerTimeoutError | TimeoutError) or "pong" in str(error).lower():
+        return "the broker fell silent"
+    return f"connection lost: {error}" if error else "connection lost"
+
+
 def _refused(url: str, status: int) -> Exception:
     if status in (401, 403):
         return AccessDenied(f"the broker at {url} does not let us in (HTTP {status})", "permission_denied")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import messages
+from . import prepared
 from .errors import UsageError
 from .limits import limits
 from .source import locate, read_at_most
@@ -64,7 +64,7 @@ def load_any(path: Path, read: Callable[[Path], bytes]) -> Job:
     body = {key: value for key, value in document.items() if key != "@type"}
     _known(_mapping(body.get("params") or {}, "params"), PYTHON_PARAMS, "params")
     _ease(body.get("params") or {}, "params")
-    return Job(1, iter([messages.python_task(json.dumps(body))]))
+    return Job(1, iter([prepared.python_task(json.dumps(body))]))
 
 
 def _job(document: dict[str, Any], base: Path, read: Callable[[Path], bytes], name: str) -> Job:
@@ -77,7 +77,7 @@ def _job(document: dict[str, Any], base: Path, read: Callable[[Path], bytes], na
         inputs.append(_stdin_file(params, where))
         _ease(params, where)
     body = {key: document[key] for key in ("qos", "parent", "tasks") if document.get(key)}
-    wanted = messages.job(json.dumps(body), name)
+    wanted = prepared.job(json.dumps(body), name)
 
     def tasks() -> Iterator[AnyTask]:
         for n, params in enumerate(wanted, 1):
@@ -104,7 +104,7 @@ def _stdin_file(params: dict[str, Any], where: str) -> str | None:
     return str(params.pop("stdinFile")) if "stdinFile" in params else None
 
 
-def _task(params: messages.Wanted, base: Path, stdin_file: str | None, read: Callable[[Path], bytes], n: int) -> Task:
+def _task(params: prepared.Wanted, base: Path, stdin_file: str | None, read: Callable[[Path], bytes], n: int) -> Task:
     if not params.binary:
         raise UsageError(f"task {n} has no binary, and the parent has none")
     argv = params.args

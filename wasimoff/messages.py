@@ -1,4 +1,4 @@
-"""Tasks to protobuf messages and answers back to Results: the only module here that knows the generated classes.
+"""Tasks to protobuf messages and answers back to Results: it and `prepared` alone know the generated classes.
 
 Imports `pyodide_provider.wire` and this package's data.
 """
@@ -6,7 +6,7 @@ Imports `pyodide_provider.wire` and this package's data.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,8 +22,8 @@ from .result import Result, TraceEvent
 from .task import AnyTask, PythonTask, Task, Wishes
 from .usage import Usage
 
+Envelope = pb.Envelope
 Response = pb.Task.Wasip1.Response | pb.Task.Pyodide.Response
-J = TypeVar("J", bound=Message)
 R = TypeVar("R", pb.Task.Wasip1.Request, pb.Task.Pyodide.Request)
 
 METHODS: dict[type[Message], tuple[str, type[Message]]] = {
@@ -41,17 +41,22 @@ class Refs:
     rootfs: str = ""
     roots: Sequence[tuple[str, str]] = ()
     """(where it is mounted, ref)"""
+    stdin: str = ""
 
 
-def request(task: AnyTask, id: str, refs: Refs) -> Message:
-    """The request that asks for a task.
+def request(task: AnyTask, id: str, refs: Refs, *, follow: bool = False, interactive: bool = False) -> Message:
+    """The request that asks for a task; `follow`: tell what it writes while it runs, `interactive`: more stdin will come.
 
     Raises UsageError for what can't be said on the wire: text that isn't Unicode, values of a wrong type.
     """
     try:
-        if isinstance(task, PythonTask):
-            return _pyodide_request(task, id, refs)
-        return _wasip1_request(task, id, refs)
+        message = _pyodide_request(task, id, refs) if isinstance(task, PythonTask) else _wasip1_request(task, id, refs)
+        message.qos.by_reference = True
+        if follow:
+            message.qos.follow = True
+        if interactive:
+            message.qos.interactive = True
+        return message
     except (ValueError, TypeError) as error:
         raise UsageError(f"the task can't be sent: {str(error)[:200]}") from None
 
@@ -60,6 +65,8 @@ def _wasip1_request(task: Task, id: str, refs: Refs) -> pb.Task.Wasip1.Request:
     params = pb.Task.Wasip1.Params(binary=pb.File(ref=refs.binary), args=task.argv)
     for path, ref in refs.roots:
         params.roots.add(path=path, file=pb.File(ref=ref))
+    if refs.stdin:
+        params.stdin_file.ref = refs.stdin
     return _with_wishes(pb.Task.Wasip1.Request(info=pb.Task.Metadata(id=id), params=params), task, refs)
 
 
@@ -76,7 +83,7 @@ def _with_wishes(message: R, task: Wishes, refs: Refs) -> R:
     params = message.params
     params.envs.extend(f"{key}={value}" for key, value in task.env.items())
     params.artifacts.extend(task.artifacts)
-    if task.stdin:
+    if task.stdin and not refs.stdin:
         params.stdin = bytes(task.stdin)
     if refs.rootfs:
         params.rootfs.ref = refs.rootfs
@@ -108,6 +115,22 @@ def _limits(limits: Limits) -> pb.Task.Limits:
 def cancel(id: str, reason: str) -> Message:
     """The request that stops a task."""
     return pb.Task.Cancel(id=id, reason=reason)
+
+
+def task_input(request: int, stdin: bytes, end: bool) -> Message:
+    """More stdin of the task that the request of that sequence asked for."""
+    return pb.Event.TaskInput(request=request, stdin=stdin, end=end)
+
+
+def task_output(envelope: Envelope) -> pb.Event.TaskOutput | None:
+    """What a task has written, when the event tells that and can be read."""
+    if not envelope.payload.type_url.endswith("/wasimoff.v1.Event.TaskOutput"):
+        return None
+    try:
+        payload = codec.unpack(envelope)
+    except PeerError:
+        return None
+    return payload if isinstance(payload, pb.Event.TaskOutput) else None
 
 
 def result(response: Message, index: int = 0, label: str = "", seconds: float = 0.0) -> Result:
@@ -143,6 +166,16 @@ def result(response: Message, index: int = 0, label: str = "", seconds: float = 
     )
 
 
+def large(response: Message) -> dict[str, str]:
+    """The refs of what a response has in the storage, by the Result's field."""
+    assert isinstance(response, pb.Task.Wasip1.Response | pb.Task.Pyodide.Response)
+    output = response.ok
+    refs = {"archive": output.artifacts.ref}
+    if isinstance(output, pb.Task.Wasip1.Output):
+        refs |= {"stdout": output.stdout_file.ref, "stderr": output.stderr_file.ref}
+    return {name: ref for name, ref in refs.items() if ref}
+
+
 def _usage(usage: pb.Task.Usage) -> Usage:
     return Usage(
         usage.wall_us / 1e6,
@@ -164,99 +197,3 @@ def _trace(trace: pb.Task.Trace) -> tuple[TraceEvent, ...]:
 def _event_name(number: int) -> str:
     known = pb.Task.TraceEvent.EventType.DESCRIPTOR.values_by_number.get(number)
     return known.name if known else f"event {number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A task of a job file: what it says itself, and its parent where it says nothing."""
-
-    binary: str | bytes
-    args: Sequence[str]
-    """argv with the program's name, or empty."""
-    env: Mapping[str, str]
-    stdin: bytes
-    rootfs: str | bytes
-    roots: Sequence[tuple[str, str | bytes]]
-    artifacts: Sequence[str]
-    limits: Limits
-    priority: bool
-    immediate: bool
-    deadline: float | None
-    """Seconds from when this was made."""
-
-
-def job(text: str, name: str) -> Iterator[Wanted]:
-    """The tasks of a JobRequest in JSON; checked at once, made one after the other. Raises UsageError."""
-    request = _from_json(text, pb.Task.Wasip1.JobRequest, name)
-    return (_wanted(task, request.parent, request.qos) for task in request.tasks)
-
-
-def python_task(text: str) -> PythonTask:
-    """The task of a Pyodide.Request in JSON. Raises UsageError."""
-    request = _from_json(text, pb.Task.Pyodide.Request, "the task")
-    params = request.params
-    return PythonTask(
-        script=params.script if params.HasField("script") else None,
-        pickle=params.pickle if params.HasField("pickle") else None,
-        packages=list(params.packages),
-        env=_env(params.envs),
-        stdin=params.stdin,
-        rootfs=_source(params.rootfs) or None,
-        artifacts=list(params.artifacts),
-        limits=_wanted_limits(params.limits),
-        priority=request.qos.priority,
-        immediate=request.qos.immediate,
-        deadline=_seconds_left(request.qos),
-    )
-
-
-def _from_json(text: str, cls: type[J], name: str) -> J:
-    try:
-        return codec.from_json(text, cls)
-    except PeerError as error:
-        raise UsageError(f"{name}: {error}") from None
-
-
-def _wanted(task: pb.Task.Wasip1.Params, parent: pb.Task.Wasip1.Params, qos: pb.Task.QoS) -> Wanted:
-    return Wanted(
-        _source(task.binary if task.HasField("binary") else parent.binary),
-        list(task.args or parent.args),
-        _env(task.envs or parent.envs),
-        task.stdin if task.HasField("stdin") else parent.stdin,
-        _source(task.rootfs if task.HasField("rootfs") else parent.rootfs),
-        [(root.path, _source(root.file)) for root in task.roots or parent.roots],
-        list(task.artifacts or parent.artifacts),
-        _wanted_limits(task.limits if task.HasField("limits") else parent.limits),
-        qos.priority,
-        qos.immediate,
-        _seconds_left(qos),
-    )
-
-
-def _source(file: pb.File) -> str | bytes:
-    return file.blob if file.HasField("blob") else file.ref
-
-
-def _wanted_limits(limits: pb.Task.Limits) -> Limits:
-    said = {field.name: value for field, value in limits.ListFields()}
-    wall = said.pop("wall_ms", None)
-    return Limits(wall=None if wall is None else wall / 1000, **said)
-
-
-def _env(pairs: Iterable[str]) -> dict[str, str]:
-    env: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"envs: {pair[:100]!r} is not K=V")
-        env[key] = value
-    return env
-
-
-def _seconds_left(qos: pb.Task.QoS) -> float | None:
-    if not qos.HasField("deadline"):
-        return None
-    left = qos.deadline.ToNanoseconds() / 1e9 - time.time()
-    if left <= 0:
-        raise UsageError(f"the deadline {qos.deadline.ToJsonString()} has passed already")
-    return left

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import TaskFailed
+from .kept import Kept
 from .usage import Usage
 
 
@@ -27,8 +28,8 @@ class Result:
     """Exit code, 0 to 255; None when the program did not come to its end."""
     stdout: bytes = b""
     stderr: bytes = b""
-    artifacts: bytes | None = None
-    """A zip with what was asked for, or None; see `extract`."""
+    archive: bytes | Kept | None = None
+    """The zip with the artifacts: in a file when it is large; None when there is none. See `artifacts` and `extract`."""
     error: str = ""
     """In words: trap, limit, unknown file, deadline …; "" when there is a status."""
     code: str = ""
@@ -55,6 +56,11 @@ class Result:
     def ok(self) -> bool:
         """Whether the program ended by itself with exit code 0."""
         return self.status == 0 and not self.error
+
+    @property
+    def artifacts(self) -> bytes | None:
+        """The zip with what was asked for, all of it in memory, or None; `extract` unpacks it without that."""
+        return self.archive.read() if isinstance(self.archive, Kept) else self.archive
 
     @property
     def text(self) -> str:
@@ -84,7 +90,7 @@ class Result:
         """
         from .archive import extract
 
-        return extract(self.artifacts, Path(folder)) if self.artifacts else []
+        return extract(self.archive, Path(folder)) if self.archive else []
 
     def __repr__(self) -> str:
         parts = [f"status={self.status}"]
@@ -92,8 +98,9 @@ class Result:
             value = getattr(self, name)
             if value:
                 parts.append(f"{name}={_short(value)}")
-        if self.artifacts:
-            parts.append(f"artifacts=<{len(self.artifacts)} bytes>")
+        if self.archive:
+            size = self.archive.size if isinstance(self.archive, Kept) else len(self.archive)
+            parts.append(f"artifacts=<{size} bytes>")
         parts.append(f"provider={self.provider!r}")
         if self.label:
             parts.append(f"label={self.label!r}")

@@ -20,9 +20,13 @@ from . import archive, dial
 from .address import storage_path
 from .connect import error_of, read_bounded
 from .errors import BrokerError, BrokerUnavailable, UsageError
+from .kept import Kept
 from .source import REF
 
 CHUNK = 2**20
+DATA = "application/octet-stream"
+PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+"""For downloads: however long they take, but not silent."""
 Progress = Callable[[int, int], None]
 """Called with the bytes sent so far and those in all."""
 
@@ -34,11 +38,14 @@ class Storage:
         self._session = session
         self._url = url
 
-    async def upload(self, source: Path | bytes, name: str | None = None, progress: Progress | None = None) -> str:
+    async def upload(
+        self, source: Path | bytes, name: str | None = None, progress: Progress | None = None, *, data: bool = False
+    ) -> str:
         """Store a file, a folder (packed as a zip) or bytes; gives the ref. `name` becomes an alias of it.
 
-        Nothing is sent when the broker has these bytes under this name already. Raises UsageError when the source
-        can't be read, BrokerError when the broker does not take it (neither wasm nor zip, too large …).
+        `data`: it may be anything, not only wasm and zip; for brokers of this project only. Nothing is sent when the broker
+        has these bytes under this name already. Raises UsageError when the source can't be read, BrokerError when the broker
+        does not take it (neither wasm nor zip, too large …).
         """
         with closing(await asyncio.to_thread(_open, source)) as content:
             size = content.seek(0, io.SEEK_END)
@@ -49,7 +56,8 @@ class Storage:
                     progress(size, size)
                 return ref
             content.seek(0)
-            stored = await self._send(content, size, name, progress)
+            params = {"name": name} if name else {}
+            stored = await self._send(content, size, params | ({"media": DATA} if data else {}), progress)
         if stored != ref:
             raise BrokerError(f"{_called(source)} changed while it was uploaded: stored as {stored}", "aborted")
         return ref
@@ -60,9 +68,26 @@ class Storage:
             async with self._session.head(self._url + storage_path(name), timeout=dial.SHORT) as response:
                 return response.headers.get("X-Wasimoff-Ref", name) if response.status == 200 else None
 
-    async def _send(self, content: IO[bytes], size: int, name: str | None, progress: Progress | None) -> str:
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        url, params = f"{self._url}/api/storage/upload", {"name": name} if name else {}
+    async def fetch(self, ref: str, limit: int) -> Kept:
+        """The file of a ref, its digest checked. Raises BrokerError when there is none, it is another or too large."""
+        if not REF.match(ref):
+            raise BrokerError(f"{ref[:80]!r} is no ref", "internal")
+        kept = Kept()
+        try:
+            with dial.in_words(self._url):
+                async with self._session.get(self._url + storage_path(ref), timeout=PATIENT) as response:
+                    if response.status != 200:
+                        raise error_of(response, await read_bounded(response, 2**16))
+                    digest = await _receive(response, kept, limit)
+        finally:
+            kept.done()
+        if digest != ref:
+            raise BrokerError(f"the broker gave other bytes than those of {ref}", "data_loss")
+        return kept
+
+    async def _send(self, content: IO[bytes], size: int, params: dict[str, str], progress: Progress | None) -> str:
+        headers = {"Content-Type": DATA, "Content-Length": str(size)}
+        url = f"{self._url}/api/storage/upload"
         shortened: list[UsageError] = []
         body = _chunks(content, size, progress, shortened)
         try:
@@ -81,6 +106,29 @@ class Storage:
         if not REF.match(ref):
             raise BrokerError(f"the broker answered an upload with {ref[:80]!r}, not with a ref", "internal")
         return ref
+
+
+async def _receive(response: aiohttp.ClientResponse, kept: Kept, limit: int) -> str:
+    """The body into `kept`; gives its ref. Raises BrokerError when it is longer than `limit` bytes."""
+    digest = hashlib.sha256()
+
+    def take(chunk: bytes) -> None:
+        digest.update(chunk)
+        kept.write(chunk)
+
+    if (response.content_length or 0) > limit:
+        raise _too_large(response.content_length or 0, limit)
+    async for chunk in response.content.iter_chunked(CHUNK):
+        if kept.size + len(chunk) > limit:
+            raise _too_large(kept.size + len(chunk), limit)
+        await asyncio.to_thread(take, chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _too_large(size: int, limit: int) -> BrokerError:
+    return BrokerError(
+        f"it has {size} bytes or more, and {limit} are left of what the client takes (max_download)", "out_of_range"
+    )
 
 
 async def _chunks(

@@ -6,18 +6,21 @@ Because of the thread it works anywhere, also where a loop runs already (Jupyter
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar
 
-from .client import AsyncClient, TransportName
+from .client import MAX_DOWNLOAD, AsyncClient, TransportName
 from .errors import UsageError
+from .following import Chunk
 from .limits import NO_LIMITS, Limits
+from .live import pieces
 from .many import REORDER
 from .result import Result
 from .status import Status
@@ -37,8 +40,15 @@ class Client:
     Arguments, methods and errors are those of `AsyncClient`. May be used from several threads at once.
     """
 
-    def __init__(self, url: str | None = None, *, transport: TransportName = "websocket", patience: float = 30.0) -> None:
-        self._client = AsyncClient(url, transport=transport, patience=patience)
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        transport: TransportName = "websocket",
+        patience: float = 30.0,
+        max_download: int = MAX_DOWNLOAD,
+    ) -> None:
+        self._client = AsyncClient(url, transport=transport, patience=patience, max_download=max_download)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=_turn, args=(self._loop,), name="wasimoff", daemon=True)
         self._thread.start()
@@ -83,14 +93,39 @@ class Client:
         timeout: float | None = None,
         trace: bool = False,
         program: str | None = None,
+        follow: Callable[[Chunk], object] | None = None,
     ) -> Result:
-        """Run a WASI program and wait for its end; the arguments are those of `Task`. Ctrl-C cancels the task."""
+        """Run a WASI program and wait for its end; the arguments are those of `Task`. Ctrl-C cancels the task.
+
+        `follow` is called, on this thread, with what the program writes while it runs.
+        """
         task = Task(
             binary, args, env=env or NO_ENV, stdin=stdin, rootfs=rootfs, roots=roots or NO_ROOTS, artifacts=artifacts,
             limits=limits, priority=priority, deadline=deadline, immediate=immediate, timeout=timeout, trace=trace,
             program=program,
         )  # fmt: skip
-        return self._wait(self._client._perform(task))
+        if follow is None:
+            return self._wait(self._client._perform(task))
+        with contextlib.closing(self.follow(task)) as items:
+            for item in items:
+                if isinstance(item, Result):
+                    return item
+                follow(item)
+        raise AssertionError("the last item is the Result")
+
+    def follow(self, task: AnyTask, stdin: Iterable[bytes] | None = None) -> Generator[Chunk | Result]:
+        """What a task writes while it runs, and at the end its Result, as `AsyncClient.follow` says.
+
+        `stdin` is taken on another thread. Leaving the loop cancels the task.
+        """
+        given = None if stdin is None else iter(stdin)
+        items = self._client.follow(task, None if given is None else pieces(lambda: next(filter(None, given), b"")))
+        try:
+            while (item := self._wait(_next(items))) is not None:
+                yield item
+        finally:
+            if self._finish.alive:
+                self._wait(items.aclose())
 
     def submit(self, task: AnyTask) -> Future[Result]:
         """Start a task; gives a `concurrent.futures.Future`, whose `cancel()` cancels it on the broker too."""
@@ -175,6 +210,10 @@ class _Window:
     def _note(self, index: int) -> None:
         self._ready[index if self._ordered else self._ended] = self.running.pop(index)
         self._ended += 1
+
+
+async def _next(items: AsyncGenerator[Chunk | Result]) -> Chunk | Result | None:
+    return await anext(items, None)
 
 
 def _turn(loop: asyncio.AbstractEventLoop) -> None:

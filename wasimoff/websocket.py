@@ -20,6 +20,8 @@ from . import dial, messages
 from .backoff import Patience
 from .calls import Call, Calls
 from .errors import BrokerError, BrokerUnavailable, WasimoffError, from_text
+from .live import Live
+from .version import Version
 
 MAX_MESSAGE = 256 * 2**20
 """Bytes of one frame that we take."""
@@ -36,16 +38,24 @@ LIVED = 5.0
 """Seconds after which a connection counts as a good one, even if it brought no answer."""
 
 Answer: TypeAlias = "asyncio.Future[Message]"
+Sent: TypeAlias = "Call[Message, Answer]"
 
 
 class WebSocketLink:
     """A `Transport` over `/api/client/ws`. It connects when first called and lives on one event loop."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, patience: float) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, patience: float, version: Version) -> None:
         self._session = session
         self._url = url
         self._seconds = patience
+        self._version = version
         self._calls: Calls[Message, Answer] = Calls()
+        self._live: dict[Sent, Live] = {}
+        """Those that are followed or talked to."""
+        self._talking: deque[Sent] = deque()
+        """Calls that have a piece of stdin to send, as often as they have pieces."""
+        self._events = 0
+        """Sent on this connection."""
         self._cancels: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
@@ -57,12 +67,14 @@ class WebSocketLink:
         self._connected = False
         """Whether there ever was a connection."""
 
-    async def call(self, request: Message, task: str) -> Message:
-        """Send a request, wait for its response.
+    async def call(self, request: Message, task: str, live: Live | None = None) -> Message:
+        """Send a request, wait for its response; `live` hears what the task writes meanwhile, and says its stdin.
 
         Raises BrokerError (the broker's error) and BrokerUnavailable (no connection). Cancelling cancels the task.
         """
-        call: Call[Message, Answer] = Call(request, task, asyncio.get_running_loop().create_future())
+        call: Sent = Call(request, task, asyncio.get_running_loop().create_future())
+        if live is not None:
+            self._attend(call, live)
         self._calls.add(call)
         self._wake.set()
         if self._driver is None:
@@ -74,6 +86,18 @@ class WebSocketLink:
                 self._cancels.append(messages.cancel(task, "cancelled by the client"))
                 self._wake.set()
             raise
+        finally:
+            self._live.pop(call, None)
+
+    def _attend(self, call: Sent, live: Live) -> None:
+        def poke() -> None:
+            self._talking.append(call)
+            self._wake.set()
+
+        call.once = live.interactive
+        live.poke = poke
+        self._live[call] = live
+        self._talking.extend([call] * live.waiting)
 
     async def close(self) -> None:
         """Cancel on the broker what is still waited for, close the connection, end."""
@@ -114,6 +138,7 @@ class WebSocketLink:
             if self._heard or now() - started > LIVED:
                 patience.reset()
             self._cancels.clear()  # the broker cancels what a lost client asked
+            self._events = 0
             self._resend(reason)
             if not len(self._calls):
                 return
@@ -133,7 +158,9 @@ class WebSocketLink:
                 self._fail([call], BrokerError(text + "put large input into a rootfs", "invalid_argument"))
         for call in self._calls.lost(reason):
             story = "; ".join(dict.fromkeys(call.reasons))
-            text = f"the connection was lost each of the {call.sent} times the task was sent ({story})"
+            often = f"each of the {call.sent} times the task was sent"
+            what = "and a task that is talked to is not sent again" if call.once else often
+            text = f"the connection was lost {what} ({story})"
             self._fail([call], BrokerError(text, "unavailable"))
 
     def _fail(self, calls: list[Call[Message, Answer]], error: WasimoffError) -> None:
@@ -196,17 +223,26 @@ class WebSocketLink:
     def _envelope(self) -> bytes | None:
         call = self._calls.next()
         if call is not None:
+            if (live := self._live.get(call)) is not None:
+                live.sent()
             return codec.request(call.sequence, call.request)
         if self._cancels:
             return codec.request(self._calls.next_sequence(), self._cancels.popleft())
+        return self._input() if self._talking else None
+
+    def _input(self) -> bytes | None:
+        """A piece of stdin for a task that is there still."""
+        while self._talking:
+            call = self._talking.popleft()
+            live = self._live.get(call)
+            piece = live.next_input() if live is not None and self._calls.of(call.sequence) is call else None
+            if piece is not None:
+                self._events += 1
+                return codec.event(self._events, messages.task_input(call.sequence, *piece))
         return None
 
     async def _ask_version(self) -> None:
-        """Learn whether the broker understands several envelopes in one frame; if in doubt, it doesn't."""
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError, OSError):
-            async with self._session.get(f"{self._url}/api/version", timeout=dial.SHORT) as response:
-                document = await response.json(content_type=None)
-                self._batching = isinstance(document, dict) and document.get("extension", 0) == codec.EXTENSION
+        self._batching = await self._version.extension()
 
     # In
 
@@ -223,13 +259,17 @@ class WebSocketLink:
                 await socket.close(code=1003)
                 return "the broker sent text where bytes were agreed"
             else:
-                return _why_closed(socket, message)
+                return dial.why_closed(socket, message)
 
     def _take(self, frame: bytes) -> None:
         """Hand every answer in a frame to who waits for it. Raises PeerError."""
         for envelope in codec.decode(frame):
+            if envelope.type == codec.EVENT:
+                if self._live:
+                    self._hear(envelope)
+                continue  # other events tell of the cluster; nobody here asked
             if envelope.type != codec.RESPONSE:
-                continue  # events tell of the cluster; nobody here asked
+                continue
             call = self._calls.answered(envelope.sequence)
             if call is None or call.answer.done():
                 continue
@@ -242,12 +282,11 @@ class WebSocketLink:
             except PeerError as error:
                 call.answer.set_exception(BrokerError(f"the broker's answer can't be read: {error}", "internal"))
 
-
-def _why_closed(socket: aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage) -> str:
-    if message.type is aiohttp.WSMsgType.CLOSE:
-        words = str(message.extra or "")[:200]
-        return f"closed with {message.data}" + (f": {words}" if words else "")
-    error = socket.exception()
-    if isinstance(error, aiohttp.ServerTimeoutError | TimeoutError) or "pong" in str(error).lower():
-        return "the broker fell silent"
-    return f"connection lost: {error}" if error else "connection lost"
+    def _hear(self, envelope: messages.Envelope) -> None:
+        """What a task has written; nobody minds an event that can't be read: the Result holds it all."""
+        output = messages.task_output(envelope)
+        call = self._calls.of(output.request) if output is not None else None
+        live = self._live.get(call) if call is not None else None
+        if output is not None and live is not None:
+            self._heard = True
+            live.wrote(output.stdout, output.stderr)

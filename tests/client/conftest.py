@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -16,6 +18,26 @@ WASM = b"\0asm\x01\0\0\0"
 async def peer() -> AsyncIterator[Peer]:
     async with serve(Peer()) as running:
         yield running
+
+
+@pytest.fixture
+def in_thread_peer() -> Iterator[Peer]:
+    """The scripted peer on a thread of its own."""
+    peer, ready, loop = Peer(), threading.Event(), asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def run() -> None:
+        async with serve(peer):
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    assert ready.wait(5)
+    yield peer
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+    loop.close()
 
 
 @pytest.fixture(autouse=True)

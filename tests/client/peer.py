@@ -38,6 +38,10 @@ class Link:
     async def send(self, frame: bytes) -> None:
         await self.ws.send_bytes(frame)
 
+    async def wrote(self, sequence: int, stdout: bytes = b"", stderr: bytes = b"") -> None:
+        """Tell what a task has written."""
+        await self.send(codec.event(1, pb.Event.TaskOutput(request=sequence, stdout=stdout, stderr=stderr)))
+
     def drop(self) -> None:
         """As if the cable were cut."""
         transport = self.ws._req and self.ws._req.transport
@@ -61,6 +65,12 @@ class Peer:
         self.blobs: dict[str, bytes] = {}
         self.aliases: dict[str, str] = {}
         self.uploads = 0
+        self.takes_data = True
+        self.python: Callable[[web.Request], Awaitable[web.Response]] | None = None
+        self.downloads: list[str] = []
+        self.download: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+        self.inputs: list[pb.Event.TaskInput] = []
+        self.heard: Callable[[Link, pb.Event.TaskInput], Awaitable[None]] | None = None
         self.http_answer: Callable[[Request], web.Response] | None = None
         self.status: Any = {"version": "peer", "providers": [], "queue": {}, "tasks": {}}
         self.closed = asyncio.Event()
@@ -70,10 +80,12 @@ class Peer:
         app = web.Application(client_max_size=2**30)
         app.router.add_get("/api/client/ws", self._ws)
         app.router.add_post("/api/client/wasimoff.v1.Tasks/RunWasip1", self._connect)
+        app.router.add_post("/api/client/wasimoff.v1.Tasks/RunPyodide", self._run_python)
         app.router.add_get("/api/version", self._version)
         app.router.add_get("/api/status", self._status)
         app.router.add_post("/api/storage/upload", self._upload)
         app.router.add_route("HEAD", "/api/storage/{ref}", self._head)
+        app.router.add_route("GET", "/api/storage/{ref}", self._download)
         return app
 
     async def _ws(self, request: web.Request) -> web.WebSocketResponse:
@@ -93,6 +105,11 @@ class Peer:
 
     async def _take(self, link: Link, envelope: pb.Envelope) -> None:
         payload = codec.unpack(envelope)
+        if isinstance(payload, pb.Event.TaskInput):
+            self.inputs.append(payload)
+            if self.heard is not None:
+                await self.heard(link, payload)
+            return
         if isinstance(payload, pb.Task.Cancel):
             self.cancels.append(payload.id)
             await link.send(codec.response(envelope.sequence, payload))
@@ -111,6 +128,10 @@ class Peer:
         stdout = message.params.stdin or " ".join(message.params.args).encode()
         return web.Response(body=ok(message, stdout).SerializeToString(), content_type="application/proto")
 
+    async def _run_python(self, request: web.Request) -> web.Response:
+        assert self.python is not None
+        return await self.python(request)
+
     async def _version(self, _: web.Request) -> web.Response:
         return web.json_response({"version": "peer", **({"extension": 1} if self.extension else {})})
 
@@ -124,13 +145,28 @@ class Peer:
             return web.Response(status=404)
         return web.Response(headers={"X-Wasimoff-Ref": ref})
 
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        ref = request.match_info["ref"]
+        self.downloads.append(ref)
+        if self.download is not None:
+            return await self.download(request)
+        if ref not in self.blobs:
+            return web.Response(status=404, text="Ref not found in storage")
+        return web.Response(body=self.blobs[ref])
+
+    def store(self, content: bytes) -> str:
+        """Keep it; gives the ref."""
+        ref = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self.blobs[ref] = content
+        return ref
+
     async def _upload(self, request: web.Request) -> web.Response:
         body = await request.read()
-        if not body.startswith((b"\0asm", b"PK")):
+        data = self.takes_data and request.query.get("media") == "application/octet-stream"
+        if not data and not body.startswith((b"\0asm", b"PK")):
             return web.Response(status=415, text="neither wasm nor zip")
         self.uploads += 1
-        ref = f"sha256:{hashlib.sha256(body).hexdigest()}"
-        self.blobs[ref] = body
+        ref = self.store(body)
         if "name" in request.query:
             self.aliases[request.query["name"]] = ref
         return web.Response(text=f"{ref}\n", headers={"X-Wasimoff-Ref": ref})

@@ -32,7 +32,7 @@ def zipped(*entries: tuple[str, bytes], mode: int = 0) -> bytes:
 
 def test_artifacts_are_unpacked(tmp_path: Path) -> None:
     blob = zipped(("out/a.txt", b"a"), ("b.bin", b"\0"), ("folder/", b""))
-    written = Result(0, artifacts=blob).extract(tmp_path / "here")
+    written = Result(0, archive=blob).extract(tmp_path / "here")
     assert [path.relative_to(tmp_path).as_posix() for path in written] == ["here/out/a.txt", "here/b.bin"]
     assert (tmp_path / "here/out/a.txt").read_bytes() == b"a"
     assert (tmp_path / "here/folder").is_dir()

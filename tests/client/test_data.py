@@ -92,7 +92,7 @@ def test_a_result_says_what_went_wrong() -> None:
 
 
 def test_a_results_repr_is_short() -> None:
-    text = repr(Result(0, stdout=b"x" * 10**6, stderr=b"short", artifacts=bytes(10**6), provider="p"))
+    text = repr(Result(0, stdout=b"x" * 10**6, stderr=b"short", archive=bytes(10**6), provider="p"))
     assert len(text) < 300
     assert "<1000000>" in text
     assert "b'short'" in text

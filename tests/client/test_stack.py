@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -40,6 +41,15 @@ async def test_streams_are_binary_and_large(stack: Stack) -> None:
         assert (await client.run(TESTING / "cat.wasm", stdin=content)).stdout == content
     async with AsyncClient(stack.url, transport="http") as client:
         assert (await client.run(TESTING / "cat.wasm", stdin=content)).stdout == content
+
+
+async def test_large_stdin_goes_by_way_of_the_storage(stack: Stack) -> None:
+    content = os.urandom(2_000_000)
+    ref = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    for transport in ("websocket", "http"):
+        async with AsyncClient(stack.url, transport=transport) as client:  # type: ignore[arg-type]
+            assert (await client.run(TESTING / "cat.wasm", stdin=content)).stdout == content
+            assert await client._open().storage.stored(ref) == ref
 
 
 async def test_exit_codes(stack: Stack) -> None:
@@ -192,7 +202,7 @@ async def test_a_task_over_the_limit_is_told_and_the_others_go_on(transport: str
     with Stack("--max-message", "1MiB", "--max-body", "1MiB") as stack:
         await asyncio.to_thread(stack.provider, "native")
         async with AsyncClient(stack.url, transport=transport) as client:  # type: ignore[arg-type]
-            tasks = [Task(TESTING / "cat.wasm", stdin=b"x" * size) for size in [1000] * 20 + [2_000_000] + [1000] * 20]
+            tasks = [Task(TESTING / "noop.wasm", ["x" * size]) for size in [1000] * 20 + [2_000_000] + [1000] * 20]
             results = [result async for result in client.run_many(tasks, ordered=True)]
             assert [result.ok for result in results] == [True] * 20 + [False] + [True] * 20
             assert "large" in results[20].error or "more than the broker takes" in results[20].error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import subprocess
 import sys
@@ -17,27 +16,12 @@ import wasimoff
 from wasimoff import BrokerUnavailable, Client, Task, UsageError, WasimoffError
 
 from .conftest import WASM
-from .peer import Link, Peer, Request, echo, serve
+from .peer import Link, Peer, Request, echo
 
 
 @pytest.fixture
-def peer() -> Iterator[Peer]:
-    """The scripted peer on a thread of its own."""
-    peer, ready, loop = Peer(), threading.Event(), asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def run() -> None:
-        async with serve(peer):
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
-    thread.start()
-    assert ready.wait(5)
-    yield peer
-    loop.call_soon_threadsafe(stop.set)
-    thread.join(10)
-    loop.close()
+def peer(in_thread_peer: Peer) -> Peer:
+    return in_thread_peer
 
 
 def until(condition: object, seconds: float = 5) -> None:

@@ -197,8 +197,8 @@ async def test_a_late_answer_is_ignored(peer: Peer) -> None:
 async def test_timeout_raises_and_cancels(peer: Peer) -> None:
     peer.answer = lambda link, sequence, request: None
     async with AsyncClient(peer.url) as client:
-        with pytest.raises(TaskTimeout, match=r"within 0.1 s"):
-            await client.run("x", timeout=0.1)
+        with pytest.raises(TaskTimeout, match=r"within 2 s"):
+            await client.run("x", timeout=2)
         await until(lambda: peer.cancels)
         results = [result async for result in client.run_many([Task("x", timeout=0.1, label="slow")])]
     assert [(r.code, r.label, r.ok) for r in results] == [("deadline_exceeded", "slow", False)]
@@ -311,6 +311,7 @@ async def test_an_answer_of_another_type_is_an_error_in_words(peer: Peer) -> Non
 
 
 async def test_a_task_too_large_for_the_broker_is_told_and_the_others_go_on(peer: Peer) -> None:
+    peer.extension = False
     async with AsyncClient(peer.url) as client:
         small = [client.submit(Task("x", [str(n)])) for n in range(5)]
         with pytest.raises(BrokerError, match=r"more than the broker takes .*put large input into a rootfs"):

@@ -32,8 +32,8 @@ def document(result: Result, *, artifacts: bool = True) -> dict[str, Any]:
     }
     if result.usage is not None:
         fields["usage"] = asdict(result.usage)
-    if artifacts and result.artifacts is not None:
-        fields["artifacts_base64"] = base64.b64encode(result.artifacts).decode()
+    if artifacts and (content := result.artifacts) is not None:
+        fields["artifacts_base64"] = base64.b64encode(content).decode()
     if result.trace:
         fields["trace"] = [{"unixnano": e.unixnano, "event": e.event, "details": e.details} for e in result.trace]
     return fields
@@ -53,7 +53,7 @@ def as_json(result: Result, *, artifacts: bool = True) -> str:
 
 def finish(result: Result, output: str, *, as_json: bool = False) -> int:
     """Hand on all that one task gave: artifacts to the folder `output`, streams to ours; gives the exit code."""
-    if result.artifacts and not as_json:
+    if result.archive and not as_json:
         result.extract(output)
     if as_json:
         put(json.dumps(document(result), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
