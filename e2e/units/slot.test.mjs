@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { zipSync } from 'fflate';
-import { host } from '../../static/js/wasi/host.js';
+import { Host } from '../../static/js/wasi/host.js';
 import { Slot } from '../../static/js/wasi/slot.js';
+import { Input } from '../../static/js/wasi/streams.js';
 
 const APPS = new URL('../../wasi-apps/', import.meta.url);
 const LIMITS = { output: 1 << 20, files: 1 << 20 };
@@ -182,8 +183,10 @@ test('arguments and environment take as many bytes as they were said to', () => 
   const memory = new WebAssembly.Memory({ initial: 1 });
   const view = new DataView(memory.buffer);
   const words = ['Grüße', '', '日本語', '🦀'];
-  const { shim, imports } = host(words, words.map((word) => `K=${word}`), []);
-  shim.inst = { exports: { memory } };
+  const host = new Host();
+  host.begin(words, words.map((word) => `K=${word}`), [new Input(new Uint8Array(0))]);
+  host.guest.attach({ memory });
+  const imports = host.wasiImport;
   for (const [kind, prefix] of [['args', ''], ['environ', 'K=']]) {
     imports[`${kind}_sizes_get`](0, 4);
     assert.equal(view.getUint32(0, true), words.length);

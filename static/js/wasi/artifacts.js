@@ -1,13 +1,12 @@
 /** What a run leaves behind: the asked-for paths of its root, packed. */
-import { Directory } from '@bjorn3/browser_wasi_shim';
 import { Budget, Fault } from './faults.js';
-import { RunFile, walk } from './files.js';
+import { RunDirectory, RunFile } from './files.js';
 import { pack } from './zip.js';
 
 const MAX_DEPTH = 256;
 
 /**
- * @param {Directory} root
+ * @param {RunDirectory} root
  * @param {string[]} paths as asked for; a directory brings everything below it
  * @param {number} limit bytes that they may have together, unpacked
  * @returns {{zip: Uint8Array, missing: string[]}}
@@ -29,17 +28,28 @@ export function collect(root, paths, limit) {
 
 /**
  * @param {Map<string, Uint8Array>} files @param {Budget} budget
- * @param {string} path @param {import('@bjorn3/browser_wasi_shim').Inode} inode @param {number} depth
+ * @param {string} path @param {import('./files.js').Entry} inode @param {number} depth
  */
 function add(files, budget, path, inode, depth) {
   if (depth > MAX_DEPTH) throw new Fault(`artifacts: more than ${MAX_DEPTH} directories inside each other`);
   if (inode instanceof RunFile && !files.has(path)) {
     budget.take(inode.data.length);
     files.set(path, inode.data);
-  } else if (inode instanceof Directory) {
+  } else if (inode instanceof RunDirectory) {
     if (path) files.set(`${path}/`, NOTHING);
     for (const [name, child] of [...inode.contents].sort(byName)) add(files, budget, path ? `${path}/${name}` : name, child, depth + 1);
   }
+}
+
+/**
+ * @param {RunDirectory} root @param {string[]} parts
+ * @returns {import('./files.js').Entry | undefined} what is there; links are not followed
+ */
+function walk(root, parts) {
+  /** @type {import('./files.js').Entry | undefined} */
+  let entry = root;
+  for (const part of parts) entry = entry instanceof RunDirectory ? entry.contents.get(part) : undefined;
+  return entry;
 }
 
 /** @param {[string, unknown]} a @param {[string, unknown]} b */

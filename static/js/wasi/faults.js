@@ -1,4 +1,5 @@
 /** How a run can fail: `Fault` is the task's own and never tried again, `Broken` is ours and may be tried elsewhere. */
+import { Stop } from './errno.js';
 
 export class Fault extends Error {
   name = 'Fault';
@@ -45,17 +46,14 @@ const KINDS = /** @type {[RegExp, string][]} */ ([
  * @returns {string}
  */
 export function trapText(thrown) {
+  if (thrown instanceof Stop) return thrown.message;
   if (!(thrown instanceof Error)) return isException(thrown) ? 'uncaught exception' : String(thrown);
   const name = functionName(thrown.stack ?? '');
   return name ? `${kind(thrown)}: in ${name}` : kind(thrown);
 }
 
 /** @param {Error} error */
-function kind(error) {
-  const { message } = error;
-  if (error instanceof RangeError && /DataView|offset is out of bounds|Invalid typed array|source array is too long/i.test(message)) {
-    return 'out of bounds memory access: a pointer given to WASI is outside of the memory';
-  }
+function kind({ message }) {
   return KINDS.find(([pattern]) => pattern.test(message))?.[1] ?? message;
 }
 

@@ -1,39 +1,77 @@
 /**
- * Files and directories of one run, over the shim's: a copy-on-write view of an unpacked rootfs.
+ * Files, directories and links of one run: a copy-on-write view of an unpacked rootfs.
  *
  * A directory takes its entries from the rootfs when it is first looked into, a file its bytes when it is first
  * written; so a run costs what it touches, and no run sees what another wrote. What a run writes counts against a budget.
  */
-import { Directory, File, OpenDirectory, OpenFile, wasi } from '@bjorn3/browser_wasi_shim';
-import { Stat } from './stat.js';
+import { Inode, wasi } from '@bjorn3/browser_wasi_shim';
+import { OpenDirectory, OpenFile } from './open.js';
+import { Stat, Times } from './stat.js';
+import { Symlink } from './tree.js';
 
-/** @typedef {import('./faults.js').Budget} Budget */
 /** @typedef {import('./tree.js').Tree} Tree */
+/** @typedef {import('./tree.js').Node} Node */
+/** @typedef {{budget: import('./faults.js').Budget, began: number}} Volume  what all of a run's files share */
 
 const ENTRY_COST = 256; // what a file or directory costs us beside its bytes
+const DIRECTORY_SIZE = 4096; // what file systems say
 const EMPTY = new Uint8Array(0);
 
-/** A file whose bytes grow by doubling, and are shared with the rootfs until they are written. */
-export class RunFile extends File {
-  /** @param {Uint8Array} bytes shared, never written @param {Budget} budget */
-  constructor(bytes, budget) {
-    super(EMPTY);
-    this.data = bytes;
-    this.budget = budget;
-    this.buffer = EMPTY; // our own bytes, of which `data` is the beginning; none while the file is shared
-    this.changed = false;
+/** What a directory can hold. */
+export class Entry extends Inode {
+  links = 1;
+  filetype = wasi.FILETYPE_UNKNOWN;
+  fresh = false; // made, renamed or linked by the run: what is here was not here in the rootfs
+
+  /** @param {Volume} volume @param {number} now */
+  constructor(volume, now) {
+    super();
+    this.volume = volume;
+    this.times = new Times(now);
+  }
+
+  get length() {
+    return 0;
   }
 
   stat() {
-    return new Stat(this.ino, wasi.FILETYPE_REGULAR_FILE, this.size);
+    return Stat.of(this.ino, this.filetype, this.length, this.links, this.times);
+  }
+
+  /** @param {number} _oflags @param {bigint} _rights @param {number} _flags @returns {{ret: number, fd_obj: import('@bjorn3/browser_wasi_shim').Fd | null}} */
+  path_open(_oflags, _rights, _flags) {
+    return { ret: wasi.ERRNO_LOOP, fd_obj: null };
+  }
+
+  /** One name of it is gone. */
+  unlinked() {
+    this.links--;
+    this.times.touch();
+    this.volume.budget.take(-ENTRY_COST);
+  }
+}
+
+/** A file whose bytes grow by doubling, and are shared with the rootfs until they are written. */
+export class RunFile extends Entry {
+  filetype = wasi.FILETYPE_REGULAR_FILE;
+  opened = 0;
+  buffer = EMPTY; // our own bytes, of which `data` is the beginning; none while the file is shared
+  changed = false;
+
+  /** @param {Uint8Array} bytes shared, never written @param {Volume} volume @param {number} now */
+  constructor(bytes, volume, now) {
+    super(volume, now);
+    this.data = bytes;
+  }
+
+  get length() {
+    return this.data.length;
   }
 
   /** @param {number} oflags @param {bigint} rights @param {number} flags */
   path_open(oflags, rights, flags) {
     if (oflags & wasi.OFLAGS_TRUNC) this.resize(0);
-    const open = new RunOpenFile(this);
-    if (flags & wasi.FDFLAGS_APPEND) open.fd_seek(0n, wasi.WHENCE_END);
-    return { ret: wasi.ERRNO_SUCCESS, fd_obj: open };
+    return { ret: wasi.ERRNO_SUCCESS, fd_obj: new OpenFile(this, rights, flags) };
   }
 
   /**
@@ -42,7 +80,7 @@ export class RunFile extends File {
    */
   resize(length) {
     const before = this.data.length;
-    this.budget.take(this.changed ? length - before : length);
+    this.volume.budget.take(this.changed ? length - before : length);
     if (!this.changed || length > this.buffer.length || 4 * length < this.buffer.length) {
       const larger = new Uint8Array(this.changed && length > before ? Math.max(length, 2 * before) : length);
       larger.set(this.data.subarray(0, length));
@@ -52,164 +90,155 @@ export class RunFile extends File {
     }
     this.data = this.buffer.subarray(0, length);
     this.changed = true;
+    this.times.write();
   }
 
   /** @param {Uint8Array} bytes @param {number} at */
   write(bytes, at) {
+    if (!bytes.length) return;
     const end = at + bytes.length;
     if (end > this.data.length || !this.changed) this.resize(Math.max(end, this.data.length));
+    else this.times.write();
     this.data.set(bytes, at);
   }
-}
 
-class RunOpenFile extends OpenFile {
-  /** @param {RunFile} file */
-  constructor(file) {
-    super(file);
-    this.run = file;
+  unlinked() {
+    super.unlinked();
+    this.#release();
   }
 
-  /** @param {bigint} offset @param {bigint} length */
-  fd_allocate(offset, length) {
-    if (offset < 0n || length < 0n) return wasi.ERRNO_INVAL;
-    const end = Number(offset + length);
-    if (end > this.run.data.length) this.run.resize(end);
-    return wasi.ERRNO_SUCCESS;
+  closed() {
+    this.opened--;
+    this.#release();
   }
 
-  /** @param {bigint} size */
-  fd_filestat_set_size(size) {
-    if (size < 0n) return wasi.ERRNO_INVAL;
-    this.run.resize(Number(size));
-    return wasi.ERRNO_SUCCESS;
-  }
-
-  /** @param {number} size */
-  fd_read(size) {
-    const { data } = this.fd_pread(size, this.file_pos);
-    this.file_pos += BigInt(data.length);
-    return { ret: wasi.ERRNO_SUCCESS, data };
-  }
-
-  /** @param {number} size @param {bigint} offset */
-  fd_pread(size, offset) {
-    const at = Number(offset);
-    if (at < 0) return { ret: wasi.ERRNO_INVAL, data: EMPTY };
-    return { ret: wasi.ERRNO_SUCCESS, data: this.run.data.subarray(at, at + size) };
-  }
-
-  /** @param {Uint8Array} data */
-  fd_write(data) {
-    this.run.write(data, Number(this.file_pos));
-    this.file_pos += BigInt(data.length);
-    return { ret: wasi.ERRNO_SUCCESS, nwritten: data.length };
-  }
-
-  /** @param {Uint8Array} data @param {bigint} offset */
-  fd_pwrite(data, offset) {
-    if (offset < 0n) return { ret: wasi.ERRNO_INVAL, nwritten: 0 };
-    this.run.write(data, Number(offset));
-    return { ret: wasi.ERRNO_SUCCESS, nwritten: data.length };
+  /** What nobody can reach any more is given back. */
+  #release() {
+    if (this.links || this.opened || !this.changed) return;
+    this.volume.budget.take(-this.data.length);
+    this.data = this.buffer = EMPTY;
+    this.changed = false;
   }
 }
 
-export class RunDirectory extends Directory {
-  /** @param {Tree | null} template @param {Budget} budget */
-  constructor(template, budget) {
-    super(new Map());
-    this.budget = budget;
-    if (template?.size) this.#fillWhenSeen(template);
+/** A symbolic link. */
+export class RunLink extends Entry {
+  filetype = wasi.FILETYPE_SYMBOLIC_LINK;
+
+  /** @param {string} target @param {Volume} volume @param {number} now */
+  constructor(target, volume, now) {
+    super(volume, now);
+    this.target = target;
   }
 
-  /** @param {Tree} template */
-  #fillWhenSeen(template) {
-    const fill = () => {
-      const contents = new Map();
-      for (const [name, node] of template) {
-        contents.set(name, node instanceof Map ? this.#adopt(new RunDirectory(node, this.budget)) : new RunFile(node, this.budget));
-      }
-      Object.defineProperty(this, 'contents', { value: contents, writable: true });
-      return contents;
-    };
-    Object.defineProperty(this, 'contents', { get: fill, configurable: true });
+  get length() {
+    return new TextEncoder().encode(this.target).length;
+  }
+}
+
+export class RunDirectory extends Entry {
+  filetype = wasi.FILETYPE_DIRECTORY;
+  removed = false;
+
+  /** @param {Tree | null} template @param {Volume} volume @param {number} now @param {RunDirectory | null} parent */
+  constructor(template, volume, now, parent) {
+    super(volume, now);
+    /** @type {RunDirectory} */
+    this.parent = parent ?? this;
+    this.template = template?.size ? template : null;
+    /** @type {Map<string, Entry> | null} */
+    this.filled = null;
   }
 
-  /** @param {RunDirectory} child */
-  #adopt(child) {
-    child['parent'] = this;
-    return child;
+  /** @returns {Map<string, Entry>} */
+  get contents() {
+    return (this.filled ??= this.#fill());
+  }
+
+  #fill() {
+    const contents = new Map();
+    if (this.template) for (const [name, node] of this.template) contents.set(name, this.#entry(node));
+    return contents;
+  }
+
+  /** @param {Node} node */
+  #entry(node) {
+    const { volume } = this;
+    if (node instanceof Map) return new RunDirectory(node, volume, volume.began, this);
+    return node instanceof Symlink ? new RunLink(node.target, volume, volume.began) : new RunFile(node, volume, volume.began);
+  }
+
+  get length() {
+    return DIRECTORY_SIZE;
   }
 
   stat() {
-    return new Stat(this.ino, wasi.FILETYPE_DIRECTORY, 0n);
+    let links = this.removed ? 0 : 2;
+    for (const entry of this.contents.values()) if (entry instanceof RunDirectory) links++;
+    return Stat.of(this.ino, this.filetype, this.length, links, this.times);
   }
 
   /** @param {number} _oflags @param {bigint} _rights @param {number} _flags */
   path_open(_oflags, _rights, _flags) {
-    return { ret: wasi.ERRNO_SUCCESS, fd_obj: new RunOpenDirectory(this) };
+    return { ret: wasi.ERRNO_SUCCESS, fd_obj: new OpenDirectory(this) };
   }
-
-  /** @param {string} path @param {boolean} isDirectory */
-  create_entry_for_path(path, isDirectory) {
-    const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-    const name = parts.pop();
-    const parent = walk(this, parts);
-    if (name === undefined || name === '..' || !(parent instanceof RunDirectory)) return { ret: wasi.ERRNO_NOENT, entry: null };
-    if (parent.contents.has(name)) return { ret: wasi.ERRNO_EXIST, entry: null };
-    this.budget.take(ENTRY_COST);
-    const entry = isDirectory ? parent.#adopt(new RunDirectory(null, this.budget)) : new RunFile(EMPTY, this.budget);
-    if (entry instanceof RunFile) entry.changed = true;
-    parent.contents.set(name, entry);
-    return { ret: wasi.ERRNO_SUCCESS, entry };
-  }
-}
-
-class RunOpenDirectory extends OpenDirectory {
-  /** @type {[string, import('@bjorn3/browser_wasi_shim').Inode][] | null} */
-  listing = null;
 
   /**
-   * One entry after the other out of one listing: the shim makes a new one for each.
-   * @param {bigint} cookie
+   * Puts something new under a name that is free.
+   * @param {string} name @param {(now: number) => Entry} make
    */
-  fd_readdir_single(cookie) {
-    if (cookie < 2n) {
-      this.listing = null;
-      return super.fd_readdir_single(cookie);
-    }
-    this.listing ??= [...this.dir.contents];
-    const found = this.listing[Number(cookie) - 2];
-    if (!found) return { ret: wasi.ERRNO_SUCCESS, dirent: null };
-    const [name, inode] = found;
-    return { ret: wasi.ERRNO_SUCCESS, dirent: new wasi.Dirent(cookie + 1n, inode.ino, name, inode.stat().filetype) };
-  }
-}
-
-/** The preopen "/" of a run. */
-export class Root extends RunOpenDirectory {
-  /** @param {Tree | null} template  an unpacked rootfs @param {Budget} budget */
-  constructor(template, budget) {
-    super(new RunDirectory(template, budget));
+  make(name, make) {
+    this.volume.budget.take(ENTRY_COST);
+    this.times.write();
+    const entry = make(/** @type {number} */ (this.times.written));
+    entry.fresh = true;
+    this.contents.set(name, entry);
+    return entry;
   }
 
-  fd_prestat_get() {
-    return { ret: wasi.ERRNO_SUCCESS, prestat: wasi.Prestat.dir('/') };
+  /** @param {string} name */
+  makeFile(name) {
+    const file = /** @type {RunFile} */ (this.make(name, (now) => new RunFile(EMPTY, this.volume, now)));
+    file.changed = true;
+    return file;
   }
-}
 
-/**
- * @param {Directory} from @param {string[]} parts
- * @returns {import('@bjorn3/browser_wasi_shim').Inode | null} what is there; ".." stays inside, as text
- */
-export function walk(from, parts) {
-  const path = [];
-  for (const part of parts) part === '..' ? path.pop() : path.push(part);
-  /** @type {import('@bjorn3/browser_wasi_shim').Inode} */
-  let inode = from;
-  for (const part of path) {
-    const next = inode instanceof Directory ? inode.contents.get(part) : undefined;
-    if (!next) return null;
-    inode = next;
+  /** @param {string} name */
+  makeDirectory(name) {
+    return this.make(name, (now) => new RunDirectory(null, this.volume, now, this));
   }
-  return inode;
+
+  /** @param {string} name @param {string} target */
+  makeLink(name, target) {
+    return this.make(name, (now) => new RunLink(target, this.volume, now));
+  }
+
+  /** Gives something one more name. @param {string} name @param {Entry} entry */
+  link(name, entry) {
+    this.make(name, () => entry);
+    entry.links++;
+    entry.times.touch();
+  }
+
+  /** @param {string} name @param {Entry} entry  that it has */
+  remove(name, entry) {
+    this.contents.delete(name);
+    this.times.write();
+    if (entry instanceof RunDirectory) entry.removed = true;
+    entry.unlinked();
+  }
+
+  /** Takes something from another directory, over what is there. @param {string} name @param {RunDirectory} from @param {string} old */
+  take(name, from, old) {
+    const entry = /** @type {Entry} */ (from.contents.get(old));
+    const there = this.contents.get(name);
+    if (there) this.remove(name, there);
+    from.contents.delete(old);
+    from.times.write();
+    this.contents.set(name, entry);
+    if (entry instanceof RunDirectory) entry.parent = this;
+    entry.fresh = true;
+    this.times.write();
+    entry.times.touch();
+  }
 }

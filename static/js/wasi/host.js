@@ -1,49 +1,55 @@
-/** The imports of one run: the shim's functions, with those replaced that are wrong or would end the worker. */
-import { WASI, wasi } from '@bjorn3/browser_wasi_shim';
+/** WASI preview 1 for the programs of one worker, one at a time: the shim's host with all of its imports replaced. */
+import { WASI } from '@bjorn3/browser_wasi_shim';
+import { Descriptors } from './descriptors.js';
+import { Errno } from './errno.js';
+import { Fault } from './faults.js';
+import { fdCalls } from './fd_calls.js';
+import { Guest } from './guest.js';
+import { pathCalls } from './path_calls.js';
+import { pollCalls } from './poll.js';
+import { systemCalls } from './system_calls.js';
 
-/** Ends a program, from within `proc_exit`. Not an Error: a stack trace costs more than a short program. */
-export class Exit {
-  /** @param {number} code */
-  constructor(code) {
-    this.code = code;
+export class Host extends WASI {
+  guest = new Guest();
+  slept = 0; // milliseconds that the program has slept
+  /** @type {import('./streams.js').Stream | null} */
+  stdin = null;
+  descriptors = new Descriptors([]);
+
+  constructor() {
+    super([], [], [], { debug: false });
+    const calls = { ...fdCalls(this), ...pathCalls(this), ...pollCalls(this), ...systemCalls(this) };
+    for (const [name, call] of Object.entries(calls)) this.wasiImport[name] = guarded(this.guest, call, name);
+  }
+
+  /**
+   * Makes ready for a run.
+   * @param {string[]} args argv
+   * @param {string[]} envs "K=V"
+   * @param {[import('./streams.js').Stream, ...import('./descriptors.js').Descriptor[]]} descriptors  stdin first
+   */
+  begin(args, envs, descriptors) {
+    this.args = args;
+    this.env = envs;
+    this.stdin = descriptors[0];
+    this.descriptors = new Descriptors(descriptors);
+    this.slept = 0;
+    this.guest.detach();
   }
 }
 
-const encoder = new TextEncoder();
-
 /**
- * @param {string[]} args argv
- * @param {string[]} envs "K=V"
- * @param {import('@bjorn3/browser_wasi_shim').Fd[]} fds
+ * A call as programs import it: the errno is what it returns.
+ * @param {Guest} guest @param {(...args: any[]) => number | void} call @param {string} name
  */
-export function host(args, envs, fds) {
-  const shim = new WASI(args, envs, fds, { debug: false });
-  const memory = () => /** @type {WebAssembly.Memory} */ (shim.inst.exports.memory).buffer;
-  /** @param {number} fd */
-  const notSocket = (fd) => (fds[fd] === undefined ? wasi.ERRNO_BADF : wasi.ERRNO_NOTSOCK);
-  /** @type {Record<string, (...args: any[]) => unknown>} */
-  const imports = Object.assign(shim.wasiImport, {
-    /** The shim counts UTF-16 units here and writes UTF-8 in `args_get`. @param {number} countPtr @param {number} sizePtr */
-    args_sizes_get(countPtr, sizePtr) {
-      const view = new DataView(memory());
-      view.setUint32(countPtr, args.length, true);
-      view.setUint32(sizePtr, args.reduce((size, arg) => size + encoder.encode(arg).length + 1, 0), true);
-      return wasi.ERRNO_SUCCESS;
-    },
-    /** @param {number} code */
-    proc_exit(code) {
-      throw new Exit(code);
-    },
-    /** @param {number} _signal */
-    proc_raise: (_signal) => wasi.ERRNO_NOSYS,
-    sched_yield: () => wasi.ERRNO_SUCCESS,
-    sock_accept: notSocket,
-    sock_recv: notSocket,
-    sock_send: notSocket,
-    sock_shutdown: notSocket,
-  });
-  return { shim, imports };
+function guarded(guest, call, name) {
+  return (/** @type {any[]} */ ...args) => {
+    if (!guest.memory && name !== 'proc_exit') throw new Fault('the module exports no memory');
+    try {
+      return call(...args) ?? 0;
+    } catch (thrown) {
+      if (thrown instanceof Errno) return thrown.code;
+      throw thrown;
+    }
+  };
 }
-
-/** The names of all functions that a program may import. */
-export const OFFERED = host([], [], []).imports;

@@ -1,8 +1,10 @@
 /** One run, from its module to its end. Synchronous: nothing else happens in this worker meanwhile. */
 import { collect } from './artifacts.js';
 import { Broken, Budget, Fault, trapText } from './faults.js';
-import { Root } from './files.js';
-import { Exit, host } from './host.js';
+import { wallTime } from './clock.js';
+import { RunDirectory } from './files.js';
+import { OpenDirectory } from './open.js';
+import { Exit } from './system_calls.js';
 import { Input, Output } from './streams.js';
 
 const NO_MEMORY = /allocation failed|could not allocate|cannot allocate|out of memory/i;
@@ -19,6 +21,7 @@ const STDERR_TAIL = 2000; // bytes of stderr that are told with a trap
  */
 
 /**
+ * @param {import('./host.js').Host} host
  * @param {WebAssembly.Module} module
  * @param {import('../messages.js').RunField} run
  * @param {Uint8Array} stdin
@@ -26,17 +29,19 @@ const STDERR_TAIL = 2000; // bytes of stderr that are told with a trap
  * @param {import('../messages.js').Limits} limits
  * @returns {End}
  */
-export function execute(module, run, stdin, rootfs, limits) {
+export function execute(host, module, run, stdin, rootfs, limits) {
   const output = new Budget('output', limits.output);
   const stdout = new Output(output);
   const stderr = new Output(output);
-  const root = new Root(rootfs, new Budget('files', limits.files));
+  const began = wallTime();
+  const root = new RunDirectory(rootfs, { budget: new Budget('files', limits.files), began }, began, null);
+  host.begin(run.args, run.envs ?? [], [new Input(stdin), stdout, stderr, new OpenDirectory(root, '/')]);
   try {
-    const status = start(module, run, [new Input(stdin), stdout, stderr, root]);
+    const status = start(host, module);
     if (!run.artifacts?.length) return { status, stdout: stdout.bytes, stderr: stderr.bytes };
-    const { zip, missing } = collect(root.dir, run.artifacts, limits.files);
+    const { zip, missing } = collect(root, run.artifacts, limits.files);
     output.limit = Infinity; // what we say ourselves is not the program's
-    for (const path of missing) stderr.append(new TextEncoder().encode(`wasimoff: artifact not found: ${path}\n`));
+    for (const path of missing) stderr.write(new TextEncoder().encode(`wasimoff: artifact not found: ${path}\n`));
     return { status, stdout: stdout.bytes, stderr: stderr.bytes, artifacts: zip };
   } catch (thrown) {
     return withTail(failure(thrown), thrown, stderr.bytes);
@@ -51,14 +56,12 @@ function withTail(end, thrown, stderr) {
 }
 
 /**
- * @param {WebAssembly.Module} module @param {import('../messages.js').RunField} run
- * @param {import('@bjorn3/browser_wasi_shim').Fd[]} fds
+ * @param {import('./host.js').Host} host @param {WebAssembly.Module} module
  * @returns {number} the exit code, 0 to 255
  */
-function start(module, run, fds) {
-  const { shim, imports } = host(run.args, run.envs ?? [], fds);
-  const instance = new WebAssembly.Instance(module, { wasi_snapshot_preview1: imports });
-  shim.inst = /** @type {typeof shim.inst} */ (instance);
+function start(host, module) {
+  const instance = new WebAssembly.Instance(module, { wasi_snapshot_preview1: /** @type {WebAssembly.ModuleImports} */ (host.wasiImport) });
+  host.guest.attach(instance.exports);
   const begin = /** @type {() => void} */ (instance.exports._start);
   if (begin.length) throw new Fault('the _start function takes or returns something: the module is not a WASI command');
   try {
@@ -66,8 +69,9 @@ function start(module, run, fds) {
     return 0;
   } catch (thrown) {
     if (thrown instanceof Exit) return thrown.code & 0xff;
-    if (thrown instanceof TypeError && !(instance.exports.memory instanceof WebAssembly.Memory)) throw new Fault('the module exports no memory');
     throw thrown;
+  } finally {
+    host.guest.detach();
   }
 }
 

@@ -1,7 +1,7 @@
 /** A slot: takes runs, does them in order, answers each once (docs/slot-protocol.md). Knows nothing of workers. */
 import { Lru } from '../shared/lru.js';
 import { Blobs } from './blobs.js';
-import { OFFERED } from './host.js';
+import { Host } from './host.js';
 import { Outbox } from './outbox.js';
 import { Programs } from './programs.js';
 import { execute, failure, starved } from './run.js';
@@ -29,7 +29,8 @@ export class Slot {
   constructor(start, send) {
     this.limits = start.limits;
     this.blobs = new Blobs(start.storage);
-    this.programs = new Programs(this.blobs, OFFERED);
+    this.host = new Host();
+    this.programs = new Programs(this.blobs, this.host.wasiImport);
     this.outbox = new Outbox(send);
     this.pushing = Promise.resolve();
   }
@@ -102,7 +103,7 @@ export class Slot {
   #timed(module, run, body, rootfs) {
     const stdin = Array.isArray(run.stdin) ? body.subarray(run.stdin[0], run.stdin[0] + run.stdin[1]) : NOTHING;
     const began = performance.now();
-    const end = execute(module, run, stdin, rootfs, this.limits);
+    const end = execute(this.host, module, run, stdin, rootfs, this.limits);
     return { key: run.key, seconds: (performance.now() - began) / 1000, ...end };
   }
 

@@ -1,11 +1,14 @@
 /** The three standard streams of a run: stdin out of bytes, stdout and stderr into bytes, within a budget. */
 import { Fd, wasi } from '@bjorn3/browser_wasi_shim';
+import { fail } from './errno.js';
+import { fdstat } from './open.js';
 import { Stat } from './stat.js';
 
 const FIRST_CAPACITY = 256;
+const EMPTY = new Uint8Array(0);
 
 /** A stream says that it is nothing in particular, so that no program takes it for a terminal. */
-class Stream extends Fd {
+export class Stream extends Fd {
   /** @param {number} rights */
   constructor(rights) {
     super();
@@ -13,22 +16,21 @@ class Stream extends Fd {
   }
 
   fd_fdstat_get() {
-    const fdstat = new wasi.Fdstat(wasi.FILETYPE_UNKNOWN, 0);
-    fdstat.fs_rights_base = this.rights;
-    return { ret: wasi.ERRNO_SUCCESS, fdstat };
+    return { ret: wasi.ERRNO_SUCCESS, fdstat: fdstat(wasi.FILETYPE_UNKNOWN, 0, this.rights, this.rights) };
   }
 
   fd_filestat_get() {
     return { ret: wasi.ERRNO_SUCCESS, filestat: new Stat(0n, wasi.FILETYPE_UNKNOWN, 0n) };
   }
 
-  /** @param {bigint} _offset @param {number} _whence */
-  fd_seek(_offset, _whence) {
-    return { ret: wasi.ERRNO_SPIPE, offset: 0n };
+  /** @param {number} _size @returns {Uint8Array} */
+  read(_size) {
+    return fail(wasi.ERRNO_BADF);
   }
 
-  fd_tell() {
-    return { ret: wasi.ERRNO_SPIPE, offset: 0n };
+  /** @param {Uint8Array} _data @returns {void} */
+  write(_data) {
+    fail(wasi.ERRNO_BADF);
   }
 }
 
@@ -40,15 +42,10 @@ export class Input extends Stream {
   }
 
   /** @param {number} size */
-  fd_read(size) {
+  read(size) {
     const data = this.rest.subarray(0, size);
     this.rest = this.rest.subarray(data.length);
-    return { ret: wasi.ERRNO_SUCCESS, data };
-  }
-
-  /** @param {Uint8Array} _data */
-  fd_write(_data) {
-    return { ret: wasi.ERRNO_BADF, nwritten: 0 };
+    return data;
   }
 }
 
@@ -65,19 +62,8 @@ export class Output extends Stream {
     return this.buffer.subarray(0, this.length);
   }
 
-  /** @param {number} _size */
-  fd_read(_size) {
-    return { ret: wasi.ERRNO_BADF, data: EMPTY };
-  }
-
   /** @param {Uint8Array} data */
-  fd_write(data) {
-    this.append(data);
-    return { ret: wasi.ERRNO_SUCCESS, nwritten: data.length };
-  }
-
-  /** @param {Uint8Array} data */
-  append(data) {
+  write(data) {
     this.budget.take(data.length);
     const end = this.length + data.length;
     if (end > this.buffer.length) {
@@ -89,5 +75,3 @@ export class Output extends Stream {
     this.length = end;
   }
 }
-
-const EMPTY = new Uint8Array(0);

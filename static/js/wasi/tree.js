@@ -1,9 +1,17 @@
-/** A rootfs in memory: directories are Maps, files are bytes. Never written after it was made. */
-
-/** @typedef {Map<string, Uint8Array | Tree>} Tree */
+/** A rootfs in memory: directories are Maps, files are bytes, links say where to. Never written after it was made. */
 import { Fault } from './faults.js';
 
+/** @typedef {Map<string, Node>} Tree */
+/** @typedef {Uint8Array | Symlink | Map<string, any>} Node */
+
 const MAX_DEPTH = 256;
+
+export class Symlink {
+  /** @param {string} target */
+  constructor(target) {
+    this.target = target;
+  }
+}
 
 /**
  * Puts a file, or an empty directory when the path ends with a slash, into a tree.

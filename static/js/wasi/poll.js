@@ -1,0 +1,63 @@
+/** `poll_oneoff`: waits until one of several clocks has come, or a descriptor can be read or written (files and streams always can). */
+import { wasi } from '@bjorn3/browser_wasi_shim';
+import { sleepUntil, steadyTime, wallTime } from './clock.js';
+import { fail } from './errno.js';
+import { OpenDirectory, OpenFile } from './open.js';
+
+/** @typedef {import('./host.js').Host} Host */
+/** @typedef {{userdata: bigint, type: number, due: number, file: OpenFile | null}} Subscription  due by the steady clock, in ns */
+
+const SUBSCRIPTION_SIZE = 48;
+const EVENT_SIZE = 32;
+
+/** @param {Host} host @returns {Record<string, (...args: any[]) => number | void>} */
+export function pollCalls(host) {
+  const { guest } = host;
+  return {
+    poll_oneoff(/** @type {number} */ subscriptions, /** @type {number} */ events, /** @type {number} */ count, /** @type {number} */ ptr) {
+      if (!count) fail(wasi.ERRNO_INVAL);
+      guest.slice(subscriptions, (count >>> 0) * SUBSCRIPTION_SIZE);
+      const asked = Array.from({ length: count >>> 0 }, (_, index) => read(host, (subscriptions >>> 0) + index * SUBSCRIPTION_SIZE));
+      const first = asked.reduce((due, subscription) => Math.min(due, subscription.due), Infinity);
+      if (first > steadyTime()) host.slept += sleepUntil(first);
+      const now = steadyTime();
+      const ready = asked.filter(({ due }) => due <= now);
+      ready.forEach((subscription, index) => write(host, (events >>> 0) + index * EVENT_SIZE, subscription));
+      guest.setU32(ptr, ready.length);
+    },
+  };
+}
+
+/** @param {Host} host @param {number} at @returns {Subscription} */
+function read({ guest, descriptors, stdin }, at) {
+  const userdata = guest.u64(at);
+  const type = guest.u8(at + 8);
+  if (type > wasi.EVENTTYPE_FD_WRITE) fail(wasi.ERRNO_INVAL);
+  if (type === wasi.EVENTTYPE_CLOCK) {
+    return { userdata, type, due: dueTime(guest.u32(at + 16), Number(guest.u64(at + 24)), guest.u16(at + 40)), file: null };
+  }
+  const found = descriptors.get(guest.u32(at + 16));
+  const isFile = found instanceof OpenFile;
+  if (found instanceof OpenDirectory || (!isFile && (found === stdin) !== (type === wasi.EVENTTYPE_FD_READ))) fail(wasi.ERRNO_BADF);
+  return { userdata, type, due: -Infinity, file: isFile ? found : null };
+}
+
+/** @param {number} clock @param {number} timeout @param {number} flags @returns {number} nanoseconds of the steady clock */
+function dueTime(clock, timeout, flags) {
+  const absolute = wasi.SUBCLOCKFLAGS_SUBSCRIPTION_CLOCK_ABSTIME;
+  if (flags & ~absolute || clock > wasi.CLOCKID_MONOTONIC) fail(wasi.ERRNO_INVAL);
+  if (!(flags & absolute)) return steadyTime() + timeout;
+  return clock === wasi.CLOCKID_MONOTONIC ? timeout : steadyTime() + timeout - wallTime();
+}
+
+/** @param {Host} host @param {number} at @param {Subscription} subscription */
+function write({ guest }, at, { userdata, type, file }) {
+  const to = guest.record(at, EVENT_SIZE);
+  guest.slice(to, EVENT_SIZE).fill(0);
+  guest.view.setBigUint64(to, userdata, true);
+  guest.view.setUint8(to + 10, type);
+  if (type === wasi.EVENTTYPE_CLOCK) return;
+  const atEnd = file && type === wasi.EVENTTYPE_FD_READ && file.position >= BigInt(file.file.length);
+  guest.view.setBigUint64(to + 16, 1n, true);
+  guest.view.setUint16(to + 24, atEnd ? wasi.EVENTRWFLAGS_FD_READWRITE_HANGUP : 0, true);
+}
