@@ -9,7 +9,9 @@ WasimoffError
 │   ├── NotFound           it has no file of that ref or alias
 │   └── AccessDenied       it does not let us
 ├── TaskTimeout            the caller's own `timeout` passed; the task was cancelled (also a TimeoutError)
-├── TaskFailed             raised by `Result.check()` only: a task that fails is a value
+├── TaskFailed             a task came to no answer; raised by `Result.check()` and the Executor
+├── RemoteError            a function raised elsewhere what can't be made here: its name, and as __cause__ the traceback
+├── UntrustedResult        the answer to a function holds more than plain data; the message says how to allow it
 └── ArchiveError           a zip that can't be unpacked safely
 """
 
@@ -69,6 +71,14 @@ class TaskFailed(WasimoffError):
     def __init__(self, message: str, result: Result) -> None:
         super().__init__(message)
         self.result = result
+
+
+class RemoteError(WasimoffError):
+    """A function raised an exception that can't be made here; the message is its type and words."""
+
+
+class UntrustedResult(WasimoffError):
+    """An answer holds what could run code here."""
 
 
 class ArchiveError(WasimoffError):
