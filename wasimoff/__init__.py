@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .async_executor import AsyncExecutor
     from .client import AsyncClient
     from .errors import (
         AccessDenied,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         UsageError,
         WasimoffError,
     )
+    from .executor import Executor
     from .following import Chunk
     from .limits import Limits
     from .result import Result, TraceEvent
@@ -37,10 +39,12 @@ __all__ = [
     "AccessDenied",
     "ArchiveError",
     "AsyncClient",
+    "AsyncExecutor",
     "BrokerError",
     "BrokerUnavailable",
     "Chunk",
     "Client",
+    "Executor",
     "Limits",
     "NotFound",
     "Provider",
@@ -63,7 +67,9 @@ __all__ = [
 _MODULES = {
     "AsyncClient": "client",
     "Chunk": "following",
+    "AsyncExecutor": "async_executor",
     "Client": "sync",
+    "Executor": "executor",
     "Limits": "limits",
     "Provider": "status",
     "PythonTask": "task",

@@ -1,11 +1,12 @@
 """What comes back from strangers' machines, unpickled without letting it run code here. Standard library only.
 
-By default only plain data, numpy's arrays, and the caller's own data classes are made; docs/python.md, "Whom you trust", says why.
+By default only plain data, numpy's arrays and the caller's own data classes are made: docs/python.md, "Whom you trust".
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import datetime
 import decimal
@@ -89,7 +90,7 @@ class _Reader(pickle.Unpickler):
         return found
 
     def persistent_load(self, pid: Any) -> Any:
-        kind, token = pid if isinstance(pid, tuple) and len(pid) == 2 else (None, None)
+        kind, token = pid if isinstance(pid, tuple) and len(pid) == 2 else ("", "")
         if kind != OWN or token not in self._own:
             raise UntrustedResult("the provider's answer names something that was never sent")
         found = self._own[token]
@@ -246,7 +247,11 @@ def _exception(module: str, name: str) -> type[Exception] | None:
     if module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__" or "." in name:
         return None
     found = getattr(sys.modules.get(module), name, None)
-    if isinstance(found, type) and issubclass(found, Exception) and found.__module__.partition(".")[0] in sys.stdlib_module_names:
+    if (
+        isinstance(found, type)
+        and issubclass(found, Exception)
+        and found.__module__.partition(".")[0] in sys.stdlib_module_names
+    ):
         return found
     return None
 
@@ -265,22 +270,18 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.text.rstrip()}\n"""'
 
 
-def _raised(
-    text: str, exception: bytes | None, kind: str, words: str, own: Mapping[str, Any], trust: Trust
-) -> BaseException:
+def _raised(text: str, exception: bytes | None, kind: str, words: str, own: Mapping[str, Any], trust: Trust) -> BaseException:
     """The exception of a call: of the same type when it can be made here, else a RemoteError that says what it was."""
     made: Any = None
     if exception is not None:
-        try:
+        with contextlib.suppress(UntrustedResult):
             made = load(exception, own, trust)
-        except UntrustedResult:
-            made = None
-    if not isinstance(made, Exception):
-        made = RemoteError(f"{kind}: {words}" if words else kind)
-    if isinstance(made, ModuleNotFoundError) and made.name and made.name.partition(".")[0] != "wasimoff":
-        made.add_note(f"At the provider: what isn't in the standard library there is named with packages=[{made.name.partition('.')[0]!r}].")
-    made.__cause__ = RemoteTraceback(text)
-    return made
+    error = made if isinstance(made, Exception) else RemoteError(f"{kind}: {words}" if words else kind)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        missing = error.name.partition(".")[0]
+        error.add_note(f"Where the function ran there is no {missing!r}: say what to install with packages=[…].")
+    error.__cause__ = RemoteTraceback(text)
+    return error
 
 
 def classes(given: Iterable[type]) -> frozenset[type]:

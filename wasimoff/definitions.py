@@ -1,11 +1,11 @@
-"""Where functions and classes are defined, and what they need: found in their source, by its syntax tree. Standard library only.
+"""Where functions and classes are defined, and what they need: found by the syntax tree of their source. Standard library only.
 
 Answers for one definition at a time; what to do with the values that it needs is `pickling`'s.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import inspect
 import linecache
@@ -225,7 +225,8 @@ def _walk(node: ast.AST, prefix: str, index: _Index) -> None:
 
 
 def _first(node: Node) -> int:
-    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _key(node: Node) -> tuple[int, int, int]:
@@ -271,9 +272,7 @@ def _without(uses: Uses, free: set[str]) -> Uses:
 @lru_cache(maxsize=1024)
 def _uses(text: str, key: tuple[int, int, int], bare: bool) -> Uses:
     index = _index(text)
-    node = next(
-        n for nodes in (*index.functions.values(), *index.classes.values()) for n in nodes if _key(n) == key
-    )
+    node = next(n for nodes in (*index.functions.values(), *index.classes.values()) for n in nodes if _key(n) == key)
     whole = ast.unparse(_Strip(bare, annotations=False).visit(deepcopy(node)))
     plain = ast.unparse(_Strip(bare, annotations=True).visit(deepcopy(node)))
     early, late = _names(plain)
@@ -285,7 +284,7 @@ def _uses(text: str, key: tuple[int, int, int], bare: bool) -> Uses:
 
 
 class _Strip(ast.NodeTransformer):
-    """Takes away what is not evaluated where the definition is made again: its defaults, decorators when `bare`, annotations."""
+    """Takes away what is not evaluated where a definition is made again: defaults, decorators when `bare`, annotations."""
 
     def __init__(self, bare: bool, annotations: bool) -> None:
         self._bare = bare

@@ -76,6 +76,11 @@ def _pyodide_request(task: PythonTask, id: str, refs: Refs) -> pb.Task.Pyodide.R
         params.script = task.script
     else:
         params.pickle = task.pickle or b""
+    params.shared.extend(pb.File(ref=ref) for ref in task.shared)
+    if task.python:
+        params.python = task.python
+    if task.network:
+        params.network = True
     return _with_wishes(pb.Task.Pyodide.Request(info=pb.Task.Metadata(id=id), params=params), task, refs)
 
 

@@ -30,6 +30,8 @@ from .errors import UsageError
 
 LARGE = 64 * 2**10
 """Bytes from which a value is a blob of its own, sent once."""
+LARGE_PART = 2**20
+"""Bytes from which a function or the arguments of a task are a blob, too."""
 PYTHON = "3.14"
 """Of Pyodide, as of which bytecode would have to be."""
 
@@ -71,12 +73,12 @@ def pack(obj: Any, python: str = PYTHON, what: str = "", large: int = LARGE) -> 
     try:
         pickler.dump(obj)
     except UsageError as error:
-        raise UsageError(f"{what or _called(obj)} can't be sent: {error}") from None
+        raise UsageError(f"{what or called(obj)} can't be sent: {error}") from None
     except RecursionError:
-        raise UsageError(f"{what or _called(obj)} can't be sent: it is nested too deeply") from None
+        raise UsageError(f"{what or called(obj)} can't be sent: it is nested too deeply") from None
     except Exception as error:
         reason = _blame(obj, python) or str(error) or repr(error)
-        raise UsageError(f"{what or _called(obj)} can't be sent: {reason}") from error
+        raise UsageError(f"{what or called(obj)} can't be sent: {reason}") from error
     packed = pickler.packed
     packed.data = file.getvalue()
     return packed
@@ -84,7 +86,7 @@ def pack(obj: Any, python: str = PYTHON, what: str = "", large: int = LARGE) -> 
 
 def pack_function(function: Any, python: str = PYTHON) -> Packed:
     """Pickle a function that is to be called elsewhere. Raises UsageError also for one whose value can't come back."""
-    name = _called(function)
+    name = called(function)
     if not callable(function):
         raise UsageError(f"{name} can't be called")
     bare = function
@@ -112,12 +114,18 @@ def pack_calls(calls: Iterable[Call], python: str = PYTHON) -> Packed:
 def payload(program: Packed, calls: Packed) -> tuple[bytes, dict[str, bytes]]:
     """The pickle of a task: `[eval, [expression, names], {}]`; and the blobs that it names."""
     shared = program.shared | calls.shared
+    listed = list(shared)
+    parts = {"program": program.data, "calls": calls.data}
+    for name, data in parts.items():
+        if len(data) > LARGE_PART:
+            ref, blob = _blob(data)
+            shared[ref] = blob
+            parts[name] = _Reference(ref)  # type: ignore[assignment]
     names = {
         "runner": runner(),
         "space": {"__name__": "wasimoff.remote"},
-        "program": program.data,
-        "calls": calls.data,
-        "shared": {ref: _Reference(ref) for ref in shared},
+        **parts,
+        "shared": {ref: _Reference(ref) for ref in listed},
         "modules": program.modules | calls.modules,
     }
     file = io.BytesIO()
@@ -141,7 +149,7 @@ def share(obj: Any, python: str = PYTHON) -> Shared:
     """Pickle an object once; what it becomes later isn't seen. Raises UsageError."""
     packed = pack(obj, python, large=sys.maxsize)
     if packed.bytecode or packed.modules or packed.own:
-        raise UsageError(f"{_called(obj)} can't be shared: share plain data; functions and objects of your own classes can't be")
+        raise UsageError(f"{called(obj)} can't be shared: share plain data; functions and objects of your own classes can't be")
     return Shared(*_blob(packed.data), type(obj).__qualname__)
 
 
@@ -216,7 +224,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         if owner is not None:
             return getattr, (owner, function.__name__)
         found = definitions.of_function(function)
-        return self._bytecode(function, _called(function)) if found is None else self._definition(found)
+        return self._bytecode(function, called(function)) if found is None else self._definition(found)
 
     def _class(self, cls: type) -> Any:
         if _is_there(cls) or cls.__module__ == "builtins":
@@ -237,11 +245,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         self._opened[key] = found
         token = f"{key:x}"
         self.packed.own[token] = found.made
-        names = self._values(found, found.uses.early)
-        self._check_complete(found, names)
+        early = self._values(found, found.uses.early)
+        self._check_complete(found, early)
         given = {**found.defaults, **(found.cells if found.kind == "class" else dict.fromkeys(found.cells))}
         self._import_inside(found)
-        return remote.define, (token, found.piece(), names, given), _Late(found), None, None, remote.fill
+        return remote.define, (token, found.piece(), early, given), _Late(found), None, None, remote.fill
 
     def _late(self, found: Definition) -> Any:
         self._opened.pop(id(found.made), None)
@@ -271,14 +279,18 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         builtins = vars(sys.modules["builtins"])
         for name in found.uses.early - names.keys() - definitions.NO_NAMES:
             if name not in builtins and name not in found.cells and name not in found.space:
-                raise UsageError(f"{found.qualname} uses {name!r} of the function around it while it is defined: make it a global")
+                raise UsageError(
+                    f"{found.qualname} uses {name!r} of the function around it while it is defined: make it a global"
+                )
 
     def _import_inside(self, found: Definition) -> None:
         """Local modules that import statements in a function's body name go along."""
         for level, name in found.uses.imports:
             full = name
             if level:
-                full = ".".join([*found.package.split(".")[: len(found.package.split(".")) - level + 1], *([name] if name else [])])
+                full = ".".join(
+                    [*found.package.split(".")[: len(found.package.split(".")) - level + 1], *([name] if name else [])]
+                )
             self._ship(full)
 
     def _module(self, module: ModuleType | _Module) -> Any:
@@ -393,7 +405,8 @@ def _size(obj: Any, kind: type) -> int:
 # Words
 
 
-def _called(obj: Any) -> str:
+def called(obj: Any) -> str:
+    """The name of a function or class, for people."""
     name = getattr(obj, "__qualname__", None) or getattr(getattr(obj, "func", None), "__qualname__", None)
     return str(name).rpartition("<locals>.")[2] if name else _short(obj)
 

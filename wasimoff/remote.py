@@ -4,8 +4,8 @@ It travels as text with every task (see `pickling`), so it imports nothing of th
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import collections
 import importlib
@@ -120,7 +120,7 @@ def _prepare(piece: dict[str, Any], given: dict[str, Any]) -> tuple[ast.Module, 
     else:
         _remember(piece["file"], piece["line"], piece["source"])
     tree = ast.parse("if 1:\n" + piece["source"] if piece["indented"] else piece["source"])
-    node: Any = tree.body[0].body[0] if piece["indented"] else tree.body[0]  # type: ignore[attr-defined]
+    node: Any = tree.body[0].body[0] if piece["indented"] else tree.body[0]
     ast.increment_lineno(node, piece["line"] - (2 if piece["indented"] else 1))
     if piece["kind"] != "lambda" and piece["bare"]:
         node.decorator_list = []
@@ -149,7 +149,7 @@ def _replace_defaults(args: ast.arguments) -> None:
 def named(token: str, name: str, fields: tuple[str, ...], defaults: tuple[Any, ...], module: str) -> Any:
     """A class that `collections.namedtuple` made; it has no source."""
     if token not in _known:
-        made = _known[token] = collections.namedtuple(name, fields, defaults=defaults, module=module)  # type: ignore[misc]
+        made = _known[token] = collections.namedtuple(name, fields, defaults=defaults, module=module)
         _tokens[id(made)] = token
     return _known[token]
 
@@ -194,7 +194,8 @@ def _image(name: str, package: str) -> ModuleType:
 
 def _remember(file: str, first: int, source: str) -> None:
     """Have tracebacks show the user's own lines."""
-    lines = linecache.cache[file][2] if file in linecache.cache and len(linecache.cache[file]) == 4 else []
+    entry: Any = linecache.cache.get(file, ())
+    lines = entry[2] if len(entry) == 4 else []
     new = [f"{line}\n" for line in source.splitlines()]
     lines = lines + ["\n"] * (first - 1 + len(new) - len(lines))
     lines[first - 1 : first - 1 + len(new)] = new

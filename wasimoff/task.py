@@ -94,6 +94,13 @@ class PythonTask(Wishes):
     script: str | None = None
     pickle: bytes | None = None
     packages: Sequence[str] = ()
+    """What to install, as pip would name it."""
+    shared: Sequence[str] = field(default=(), kw_only=True)
+    """Refs of the blobs that the pickle names by persistent id; see docs/python.md."""
+    python: str = field(default="", kw_only=True)
+    """The Python whose bytecode the pickle holds, as "3.14"; "": it holds none."""
+    network: bool = field(default=False, kw_only=True)
+    """It may open connections, where the operator of the provider's broker allows that."""
 
     def __post_init__(self) -> None:
         super(PythonTask, self).__post_init__()
