@@ -20,6 +20,7 @@ from broker.errors import UsageError
 from broker.front import IDLE_SECONDS, Door
 from broker.jobs import Jobs
 from broker.outbox import Gatherer
+from broker.params import Caps
 from broker.provider_socket import ProviderSocket
 from broker.settings import Settings
 from broker.sockets import Socket, accept, check_origin
@@ -53,7 +54,7 @@ class Broker:
         self.blobs = await Blobs.open(settings)
         self.dispatcher = Dispatcher(settings.policy())
         self._gatherer = Gatherer()
-        self.tasks = Tasks(self.dispatcher, self.blobs)
+        self.tasks = Tasks(self.dispatcher, self.blobs, Caps(settings))
         self.jobs = Jobs(self.tasks, self.blobs, settings.max_job)
         app = web.Application(client_max_size=settings.max_body, middlewares=pages.middlewares(settings))
         app.add_routes(self._routes())
@@ -105,8 +106,12 @@ class Broker:
         number = next(self._provider_numbers)
         name = request.query.get("id", "")[:100] or f"provider-{number}"
         provider = Provider(number, name, request.remote or "local", self.dispatcher.now())
-        await ProviderSocket(socket, provider, self.dispatcher).serve()
+        await ProviderSocket(socket, provider, self.dispatcher, self._holds).serve()
         return socket.ws
+
+    def _holds(self, ref: str) -> bool:
+        """Whether a ref, and not a name, is in our storage."""
+        return self.blobs.resolve(ref) == ref
 
     async def _serve_client(self, request: web.Request) -> web.WebSocketResponse:
         socket = await self._accept(request, len(self._clients), self.settings.max_clients, self.settings.max_message)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from broker.core.outcome import Answered, Outcome
 from broker.core.task import Task
 from broker.errors import Refused
+from broker.following import MAX_INPUT, Feed, Follower
 from broker.jobs import Jobs
 from broker.replies import Request, address, asked
 from broker.sockets import Socket
@@ -20,6 +22,9 @@ from pyodide_provider.wire.errors import PeerError
 
 log = logging.getLogger("broker")
 
+MAX_UNREAD = 1 << 20
+"""Bytes that a client may leave unread before it is told no more of what its tasks write: their answers hold it all."""
+OVERFED = f"more than {MAX_INPUT} bytes of input came for the task: give stdin_file instead"
 MAX_CHORES = 64
 """Uploads, jobs and tasks with inline files that one connection may have under way; more are refused."""
 
@@ -35,6 +40,9 @@ class ClientSocket:
         self._jobs = jobs
         self._open: dict[Task, str] = {}
         self._named: dict[str, Task] = {}
+        self._feeds: dict[int, Feed] = {}
+        """Of interactive tasks, by the sequence of their request."""
+        self._events = 0
         self._chores: dict[asyncio.Task[None], tuple[int, str]] = {}
         """What can't be done at once, with its sequence and the name that a Cancel would use."""
         self._handlers: dict[type, Callable[[int, Any, int], None]] = {
@@ -63,10 +71,12 @@ class ClientSocket:
         self._socket.drop(code, reason)
 
     def receive(self, envelope: pb.Envelope) -> None:
-        """One request; a client's responses and events mean nothing to us."""
+        """One request, or more input for a task; a client's responses and other events mean nothing to us."""
         sequence = envelope.sequence
         if envelope.type != codec.REQUEST:
-            if envelope.type not in (codec.RESPONSE, codec.EVENT):
+            if envelope.type == codec.EVENT:
+                self._told(envelope)
+            elif envelope.type != codec.RESPONSE:
                 self._outbox.send(codec.failure(sequence, "Envelope without a type"))
             return
         if not envelope.HasField("sequence"):
@@ -80,28 +90,73 @@ class ClientSocket:
         except (Refused, PeerError) as error:
             self._outbox.send(codec.failure(sequence, str(error)))
 
+    def _told(self, envelope: pb.Envelope) -> None:
+        try:
+            event = codec.unpack(envelope)
+        except PeerError:
+            return
+        if not isinstance(event, pb.Event.TaskInput):
+            return
+        feed = self._feeds.get(event.request)
+        if feed is not None and not feed.put(event.stdin, event.end) and feed.task is not None:
+            self._tasks.cancel(feed.task, OVERFED)
+
     def _run(self, sequence: int, request: Request, weight: int) -> None:
+        if request.qos.interactive:
+            self._feeds[sequence] = Feed()
         try:
             self._submit(sequence, request, weight)
         except Inline:
             self._chore(sequence, request.info.id, self._store_and_run(sequence, request, weight))
 
     async def _store_and_run(self, sequence: int, request: Request, weight: int) -> None:
-        await self._tasks.store(request)
+        try:
+            await self._tasks.store(request.params)
+        except BaseException:
+            self._feeds.pop(sequence, None)
+            raise
         self._submit(sequence, request, weight)
 
     def _submit(self, sequence: int, request: Request, weight: int) -> None:
         info = request.info
         name = info.id
         reply = _SocketReply(self, sequence, name, asked(info))
-        task = self._tasks.submit(request, self._requester, weight, reply)
+        follower = feed = None
+        if request.qos.follow:
+            follower = Follower(partial(self._tell, sequence), self._tasks.most_output)
+        if request.qos.interactive:
+            feed = self._feeds.get(sequence)
+        try:
+            if feed is not None and feed.over:
+                raise Refused("resource_exhausted", OVERFED)
+            task = self._tasks.submit(request, self._requester, weight, reply, None, follower, feed)
+        except Refused:
+            self._feeds.pop(sequence, None)
+            raise
+        if feed is not None:
+            feed.task = task
         if not reply.resolved:
             self._open[task] = name
             if name:
                 self._named[name] = task
 
-    def resolved(self, task: Task, envelope: bytes) -> None:
+    def _tell(self, sequence: int, stdout: bytes, stderr: bytes) -> bool:
+        """What the task of that request writes; False when the client doesn't read."""
+        if self._outbox.unread() > MAX_UNREAD:
+            return False
+        written = pb.Event.TaskOutput(request=sequence)
+        if stdout:
+            written.stdout = stdout
+        if stderr:
+            written.stderr = stderr
+        self._events += 1
+        self._outbox.send(codec.event(self._events, written))
+        return True
+
+    def resolved(self, task: Task, sequence: int, envelope: bytes) -> None:
         """A task of this client ended."""
+        if self._feeds:
+            self._feeds.pop(sequence, None)
         name = self._open.pop(task, "")
         if name and self._named.get(name) is task:
             del self._named[name]
@@ -182,4 +237,4 @@ class _SocketReply:
         else:
             again = f" (retry after {outcome.retry_after} s)" if outcome.retry_after else ""
             envelope = codec.failure(self._sequence, f"{outcome.code}: {outcome.message}{again}")
-        self._client.resolved(task, envelope)
+        self._client.resolved(task, self._sequence, envelope)

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from broker.core import events as e
 from broker.core import instructions as i
 from broker.core.policy import Policy
 from broker.core.state import State
-from broker.core.task import Provider
+from broker.core.task import Provider, Run
 from broker.outbox import Outbox
 from broker.trace import Event, stamp
 from pyodide_provider.wire import codec
@@ -98,6 +99,14 @@ class Dispatcher:
             stamp(info.trace, Event.BrokerScheduleTask, run.provider.name)
             stamp(info.trace, Event.BrokerTransmitProviderTask, run.provider.name)
         self._send(run.provider, codec.request(run.sequence, request))
+        if run.task.feed is not None:
+            run.task.feed.begin(partial(self._feed, run))
+
+    def _feed(self, run: Run, part: bytes, end: bool) -> None:
+        """More standard input for a run, as long as it is the one that its task has."""
+        link = self.links.get(run.provider.number)
+        if link is not None and run.task.run is run:
+            self.tell(link, pb.Event.TaskInput(request=run.sequence, stdin=part, end=end))
 
     def _cancel(self, instruction: i.Cancel) -> None:
         cancel = pb.Task.Cancel(id=instruction.run.task.id, reason=instruction.reason)
@@ -132,7 +141,7 @@ class Dispatcher:
 
     # Events for everyone
 
-    def tell(self, link: Link, payload: pb.Event.ClusterInfo | pb.Event.Throughput) -> None:
+    def tell(self, link: Link, payload: pb.Event.ClusterInfo | pb.Event.Throughput | pb.Event.TaskInput) -> None:
         """Send an event to one provider; events are counted apart from requests."""
         link.events += 1
         link.outbox.send(codec.event(link.events, payload))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from broker.core.outcome import Answered, Outcome
 from broker.core.task import Task
 from broker.errors import Refused
+from broker.params import MAX_ROOTS
 from broker.replies import address
 from broker.tasks import Tasks
 from pyodide_provider.wire import messages_pb2 as pb
@@ -94,10 +95,9 @@ class _Job:
                 self._todo.append(index)
 
     async def _store(self, params: pb.Task.Wasip1.Params) -> None:
-        if params.binary.HasField("blob") or params.rootfs.HasField("blob"):
-            carrier = pb.Task.Wasip1.Request(params=params)
-            await self._tasks.store(carrier)
-            params.CopyFrom(carrier.params)
+        if len(params.roots) > MAX_ROOTS:
+            raise Refused("invalid_argument", f"{len(params.roots)} roots, at most {MAX_ROOTS} are taken")
+        await self._tasks.store(params)
 
     def _feed(self) -> None:
         """Submit until the window is full. An answer that comes while we submit does not feed once more."""
@@ -113,7 +113,7 @@ class _Job:
             self._finished.set_result(None)
 
     def _submit(self, index: int) -> None:
-        request = pb.Task.Wasip1.Request(info=self._request.info, params=merge(self._parent, self._request.tasks[index]))
+        request = pb.Task.Wasip1.Request(info=self._request.info, params=self._merged(index))
         if self._request.HasField("qos"):
             request.qos.CopyFrom(self._request.qos)
         request.info.ClearField("trace")
@@ -125,6 +125,16 @@ class _Job:
             return
         if not reply.resolved:
             self._open[task] = None
+
+    def _merged(self, index: int) -> pb.Task.Wasip1.Params:
+        """A task's params. Standard input is given in one of two ways: a task that gives it does not take the other."""
+        own = self._request.tasks[index]
+        params = merge(self._parent, own)
+        if own.HasField("stdin") and not own.HasField("stdin_file"):
+            params.ClearField("stdin_file")
+        elif own.HasField("stdin_file") and not own.HasField("stdin"):
+            params.ClearField("stdin")
+        return params
 
     def resolved(self, index: int, task: Task, outcome: Outcome) -> None:
         self._open.pop(task, None)

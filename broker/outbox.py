@@ -66,6 +66,10 @@ class Outbox:
         if not self._batches and not self._json:
             self._batches = self._greet = True
 
+    def unread(self) -> int:
+        """Bytes that the peer has not taken yet."""
+        return sum(map(len, self._pending)) + self._transport.get_write_buffer_size()
+
     def send(self, envelope: bytes) -> None:
         if not self._pending:
             self._gatherer.add(self)

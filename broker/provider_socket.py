@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from broker.core import events as e
-from broker.core.task import Provider
+from broker.core.task import KINDS, Provider
 from broker.dispatcher import Dispatcher
 from broker.replies import Response
 from broker.sockets import Socket
@@ -14,7 +14,13 @@ from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 from pyodide_provider.wire.errors import PeerError
 
-ANSWERS: dict[str, type] = {"wasip1": pb.Task.Wasip1.Response, "pyodide": pb.Task.Pyodide.Response}
+ANSWERS: dict[type, type] = {
+    pb.Task.Wasip1.Request: pb.Task.Wasip1.Response,
+    pb.Task.Pyodide.Request: pb.Task.Pyodide.Response,
+}
+OUTPUT_FILES = ("artifacts", "stdout_file", "stderr_file")
+MAX_CPU_SECONDS = 1e7
+"""Believed of one run."""
 MAX_REFS = 256
 """Of a listing or an update that are read."""
 REF_LENGTH = len("sha256:") + 64
@@ -25,13 +31,15 @@ MAX_CONCURRENCY = 4096
 class ProviderSocket:
     """One connected provider."""
 
-    def __init__(self, socket: Socket, provider: Provider, dispatcher: Dispatcher) -> None:
+    def __init__(self, socket: Socket, provider: Provider, dispatcher: Dispatcher, holds: Callable[[str], bool]) -> None:
+        """`holds` tells whether our storage has a ref."""
         self.outbox = socket.outbox
         self.events = 0
         self._socket = socket
         self._provider = provider
         self._dispatcher = dispatcher
         self._handle = dispatcher.handle
+        self._holds = holds
         self._answered: dict[type, Callable[[int, Any], None]] = {
             pb.Task.Wasip1.Response: self._run_answered,
             pb.Task.Pyodide.Response: self._run_answered,
@@ -41,6 +49,7 @@ class ProviderSocket:
         self._told: dict[type, Callable[[Any], None]] = {
             pb.Event.ProviderResources: self._resources,
             pb.Event.FileSystemUpdate: self._files,
+            pb.Event.TaskOutput: self._written,
         }
 
     async def serve(self) -> None:
@@ -89,12 +98,31 @@ class ProviderSocket:
 
     def _run_answered(self, sequence: int, response: Response) -> None:
         run = self._provider.runs.get(sequence)
-        if run is not None and type(response) is not ANSWERS[run.task.kind]:
+        if run is not None and run.cancelled is None and type(response) is not ANSWERS[type(run.task.payload)]:
             return self._handle(e.RunRefused(self._provider, sequence, f"answered with a {response.DESCRIPTOR.full_name}"))
         result = response.WhichOneof("result")
         if result is None:
             return self._handle(e.RunRefused(self._provider, sequence, "answered with neither a result nor an error"))
-        self._handle(e.RunAnswered(self._provider, sequence, response.info.id, response, result == "error"))
+        missing = self._missing(response.ok) if result == "ok" else ""
+        if missing:
+            return self._handle(e.RunRefused(self._provider, sequence, missing))
+        cpu = min(response.usage.cpu_us / 1e6, MAX_CPU_SECONDS) if response.HasField("usage") else 0.0
+        self._handle(e.RunAnswered(self._provider, sequence, response.info.id, response, result == "error", cpu))
+
+    def _missing(self, output: pb.Task.Wasip1.Output | pb.Task.Pyodide.Output) -> str:
+        """What is said of an output that refers to a file which we don't have; "" when all is here."""
+        for name in OUTPUT_FILES if isinstance(output, pb.Task.Wasip1.Output) else OUTPUT_FILES[:1]:
+            if output.HasField(name):
+                ref = getattr(output, name).ref
+                if ref and not self._holds(ref):
+                    return f"answered with {name} {ref[:80]!r}, which is not in storage"
+        return ""
+
+    def _written(self, output: pb.Event.TaskOutput) -> None:
+        """Of a run that is over, or that nobody follows, nobody wants to know it."""
+        run = self._provider.runs.get(output.request)
+        if run is not None and run.cancelled is None and run.task.follower is not None:
+            run.task.follower.written(run.attempt, output.stdout, output.stderr)
 
     def _listed(self, sequence: int, listing: pb.Filesystem.Listing.Response) -> None:
         self._handle(e.FilesAnnounced(self._provider, _refs(listing.files), sequence=sequence))
@@ -120,7 +148,7 @@ class ProviderSocket:
                 min(resources.concurrency, MAX_CONCURRENCY),
                 own,
                 resources.engine[:200],
-                frozenset(kind[:20] for kind in resources.runs[:16]) or None,
+                frozenset(kind[:20] for kind in resources.runs[:16]) or KINDS,
             )
         )
 

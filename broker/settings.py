@@ -83,6 +83,13 @@ class Settings:
     max_clients: int = setting(values.count, "10000", "Client WebSockets at a time.")
     max_providers: int = setting(values.count, "10000", "Provider WebSockets at a time.")
     max_job: int = setting(values.count, "100000", "Tasks in one job.")
+    limit_wall: float = setting(
+        values.seconds, "0", "Seconds that a program may run, fetching and compiling apart; 0: as long as a run may take."
+    )
+    limit_memory: int = setting(values.size, "4GiB", "Bytes of linear memory of a program.")
+    limit_output: int = setting(values.size, "64MiB", "Bytes of stdout and stderr of a task, together.")
+    limit_files: int = setting(values.size, "512MiB", "Bytes that the files hold which a task writes.")
+    limit_threads: int = setting(values.count, "64", "Threads of a program, the first one included.")
     drain_seconds: float = setting(values.seconds, "30", "On SIGTERM, how long running tasks may take to finish.")
 
     @classmethod

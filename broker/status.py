@@ -22,12 +22,14 @@ def snapshot(dispatcher: Dispatcher, version: str) -> dict[str, Any]:
             "id": p.number,
             "name": p.name,
             "engine": p.engine,
+            "offers": sorted(p.offers),
             "address": p.address,
             "standing": p.standing.value,
             "concurrency": p.concurrency,
             "running": len(p.runs),
             "done": p.done,
             "failed": p.failed,
+            "cpu_seconds": round(p.cpu_seconds, 3),
             "round_trip_ms": round(p.round_trip * 1000, 2),
             "connected_seconds": round(now - p.connected, 1),
         }
@@ -45,7 +47,7 @@ def snapshot(dispatcher: Dispatcher, version: str) -> dict[str, Any]:
             "bytes_limit": state.policy.queue_bytes,
             "note": state.note(),
         },
-        "tasks": {"done": state.done, "denied": state.denied, "strays": state.strays},
+        "tasks": {"done": state.done, "failed": state.failed, "denied": state.denied, "strays": state.strays},
     }
 
 

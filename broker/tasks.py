@@ -13,6 +13,9 @@ from broker.core.outcome import Answered, Outcome
 from broker.core.task import Task
 from broker.dispatcher import Dispatcher
 from broker.errors import Refused
+from broker.following import Feed, Follower
+from broker.modules import Modules
+from broker.params import DATA, Caps, Params, check, extended, files, needs
 from broker.replies import Reply, Request, Response, address, asked
 from broker.trace import Event, stamp
 from pyodide_provider.wire import messages_pb2 as pb
@@ -20,6 +23,10 @@ from pyodide_provider.wire import messages_pb2 as pb
 if TYPE_CHECKING:
     from broker.blobs import Blobs
 
+NOTHING: dict[type, str] = {
+    pb.Task.Wasip1.Request: "the task has no params: give at least params.binary",
+    pb.Task.Pyodide.Request: "the task has nothing to run: give params.script or params.pickle",
+}
 NOT_FOUND = "Ref not found in storage"
 
 
@@ -30,36 +37,63 @@ class Inline(Exception):
 class Tasks:
     """`submit` is synchronous and meant for the hot path; `run` waits for the answer."""
 
-    def __init__(self, dispatcher: Dispatcher, blobs: Blobs) -> None:
+    def __init__(self, dispatcher: Dispatcher, blobs: Blobs, caps: Caps) -> None:
         self._dispatcher = dispatcher
         self._blobs = blobs
+        self._caps = caps
+        self.most_output = caps.output
+        """Bytes of stdout and stderr that a task may write."""
+        self._modules = Modules()
         self._loop = asyncio.get_running_loop()
         self._prefix = secrets.token_hex(4)
         self._numbers = count(1)
         self._most = dispatcher.state.policy.queue_bytes
 
-    async def store(self, request: Request) -> None:
+    async def store(self, params: Params) -> None:
         """Put files that came inline into the storage, and refer to them instead. Raises Refused when one can't be kept."""
-        params = request.params
-        files = [params.binary, params.rootfs] if isinstance(params, pb.Task.Wasip1.Params) else [params.rootfs]
-        for file in files:
+        for what, file in files(params):
             if file.HasField("blob"):
                 if file.ref:
                     raise Refused("invalid_argument", "a File has both ref and blob: give exactly one")
-                blob = await self._blobs.put(file.blob, file.media or None)
+                if what in DATA:
+                    blob = await self._blobs.put(file.blob, anything=True)
+                else:
+                    blob = await self._blobs.put(file.blob, file.media or None)
                 file.CopyFrom(pb.File(ref=blob.ref, media=blob.media))
 
-    def submit(self, request: Request, requester: str, weight: int, reply: Reply, deadline: float | None = None) -> Task:
+    def submit(
+        self,
+        request: Request,
+        requester: str,
+        weight: int,
+        reply: Reply,
+        deadline: float | None = None,
+        follower: Follower | None = None,
+        feed: Feed | None = None,
+    ) -> Task:
         """Check a request and hand it to the core; `reply` is resolved once, maybe before this returns.
 
-        `weight` is its size in bytes, `deadline` one of the transport's own, in the loop's time. Raises Refused, or Inline
-        when files must be stored first; `reply` is not called then.
+        `weight` is its size in bytes, `deadline` one of the transport's own, in the loop's time. `follower` is told what the
+        task writes, `feed` brings its standard input: only doors that carry such things have them. Raises Refused, or
+        Inline when files must be stored first; `reply` is not called then.
         """
+        if not request.HasField("params"):
+            raise Refused("invalid_argument", NOTHING[type(request)])
+        params = request.params
+        check(params)
+        refs = [self._resolve(file, what) for what, file in files(params)]
+        self._caps.apply(params)
+        qos = request.qos
+        if qos.follow and follower is None:
+            qos.follow = False
+        if qos.interactive and feed is None:
+            raise Refused("unimplemented", "an interactive task needs the WebSocket of a client: other ways bring no input")
         if type(request) is pb.Task.Wasip1.Request:
-            kind, module = "wasip1", self._check_wasip1(request)
+            module = refs[0]
+            needed = needs("wasip1", extended(params), self._threaded(module), qos.interactive)
         else:
-            kind, module = "pyodide", ""
-            self._check_pyodide(request)
+            module = ""
+            needed = needs("pyodide", extended(params), False, qos.interactive)
         if weight > self._most:
             text = f"the task holds {weight} bytes; all that wait may hold {self._most}: upload files and refer to them"
             raise Refused("resource_exhausted", text)
@@ -70,7 +104,9 @@ class Tasks:
             info.requester = requester
         else:
             requester = info.requester
-        task = Task(task_id, requester, kind, module, request, reply, weight)
+        task = Task(task_id, requester, needed, module, request, reply, weight)
+        task.follower = follower
+        task.feed = feed
         if request.HasField("qos"):
             self._apply_qos(task, request.qos)
         if deadline is not None:
@@ -81,23 +117,12 @@ class Tasks:
         self._dispatcher.handle(e.TaskSubmitted(task))
         return task
 
-    def _check_wasip1(self, request: pb.Task.Wasip1.Request) -> str:
-        """Give back the digest of the program."""
-        if not request.HasField("params"):
-            raise Refused("invalid_argument", "the task has no params: give at least params.binary")
-        params = request.params
-        if not params.HasField("binary"):
-            raise Refused("invalid_argument", "the task has no binary: give params.binary.ref or params.binary.blob")
-        module = self._resolve(params.binary, "binary")
-        if params.HasField("rootfs"):
-            self._resolve(params.rootfs, "rootfs")
-        return module
-
-    def _check_pyodide(self, request: Request) -> None:
-        if not request.HasField("params") or not request.params.WhichOneof("run"):
-            raise Refused("invalid_argument", "the task has nothing to run: give params.script or params.pickle")
-        if request.params.HasField("rootfs"):
-            self._resolve(request.params.rootfs, "rootfs")
+    def _threaded(self, module: str) -> bool:
+        known = self._modules.threaded(module)
+        if known is None:
+            blob = self._blobs.blob(module)
+            return blob is not None and self._modules.look(blob)
+        return known
 
     def _resolve(self, file: pb.File, what: str) -> str:
         name = file.ref
@@ -124,23 +149,32 @@ class Tasks:
     def cancel(self, task: Task, reason: str) -> None:
         self._dispatcher.handle(e.TaskCancelled(task, reason))
 
-    async def run(self, request: Request, requester: str, weight: int, deadline: float | None = None) -> Response:
+    async def run(
+        self,
+        request: Request,
+        requester: str,
+        weight: int,
+        deadline: float | None = None,
+        follower: Follower | None = None,
+    ) -> Response:
         """Submit and wait. Raises Refused when there is no answer; cancelling the wait cancels the task."""
         reply = _FutureReply(self._loop, request.info.id, asked(request.info))
         try:
-            task = self.submit(request, requester, weight, reply, deadline)
+            task = self.submit(request, requester, weight, reply, deadline, follower)
         except Inline:
-            await self.store(request)
-            task = self.submit(request, requester, weight, reply, deadline)
+            await self.store(request.params)
+            task = self.submit(request, requester, weight, reply, deadline, follower)
         try:
             return await reply.future
         except asyncio.CancelledError:
             self.cancel(task, "the client went away")
             raise
 
-    async def run_wasip1(self, request: pb.Task.Wasip1.Request, requester: str) -> pb.Task.Wasip1.Response:
+    async def run_wasip1(
+        self, request: pb.Task.Wasip1.Request, requester: str, follower: Follower | None = None
+    ) -> pb.Task.Wasip1.Response:
         """`run` for a WASI task."""
-        response = await self.run(request, requester, request.ByteSize())
+        response = await self.run(request, requester, request.ByteSize(), None, follower)
         assert isinstance(response, pb.Task.Wasip1.Response)
         return response
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .task import Provider, Task
+from .task import KINDS, Provider, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class ResourcesAnnounced:
     concurrency: int
     own: bool = False
     engine: str = ""
-    kinds: frozenset[str] | None = None
+    offers: frozenset[str] = KINDS
+    """As it says: kinds of tasks, and what else it can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class RunAnswered:
     """The task that the answer names; "": none."""
     answer: Any
     failed: bool
+    cpu_seconds: float = 0.0
+    """As the provider says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def _validate_pools(state: State) -> None:
     assert all(len(p.runs) < p.concurrency for p in roster.idle), "an idle provider has no free slot"
     for queue in state.queues.values():
         for task in queue:
-            free = [p for p in roster.idle if p.takes(task.kind) and p.number not in (task.avoid or ())]
+            free = [p for p in roster.idle if p.takes(task.needs) and p.number not in (task.avoid or ())]
             assert not free, "a task waits beside a free slot"
 
 

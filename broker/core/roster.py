@@ -40,14 +40,14 @@ class Roster:
         if chosen is None:
             chosen = self._pick(self.spare, task)
         if chosen is None and task.avoid and not self.has_other(task):
-            return next((p for p in self.idle if p.takes(task.kind)), None)
+            return next((p for p in self.idle if p.takes(task.needs)), None)
         return chosen
 
     def _pick(self, pool: dict[Provider, None], task: Task) -> Provider | None:
         first: Provider | None = None
         looked = 0
         for provider in pool:
-            if not provider.takes(task.kind) or (task.avoid and provider.number in task.avoid):
+            if not provider.takes(task.needs) or (task.avoid and provider.number in task.avoid):
                 continue
             if task.module in provider.modules:
                 return provider
@@ -57,16 +57,16 @@ class Roster:
                 break
         return first
 
-    def able(self, kind: str) -> Iterator[Provider]:
+    def able(self, needs: frozenset[str]) -> Iterator[Provider]:
         """Providers that could take such a task, were they free."""
         for provider in self.connected.values():
-            if provider.standing is Standing.READY and provider.concurrency and provider.takes(kind):
+            if provider.standing is Standing.READY and provider.concurrency and provider.takes(needs):
                 yield provider
 
     def has_other(self, task: Task) -> bool:
         """Whether anybody could take the task who has not failed it before."""
         avoid = task.avoid or ()
-        return any(p.number not in avoid for p in self.able(task.kind))
+        return any(p.number not in avoid for p in self.able(task.needs))
 
-    def has_idle(self, kind: str) -> bool:
-        return any(p.takes(kind) for p in self.idle)
+    def has_idle(self, needs: frozenset[str]) -> bool:
+        return any(p.takes(needs) for p in self.idle)

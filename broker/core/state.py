@@ -13,7 +13,7 @@ from .outcome import Answered, Denied, Outcome
 from .policy import Estimates, Policy
 from .queue import Queue
 from .roster import Roster
-from .task import Phase, Provider, Run, Standing, Task
+from .task import OWN, Phase, Provider, Run, Standing, Task
 
 GOING_DOWN = Denied("unavailable", "the broker is shutting down; try again in a moment", 5)
 
@@ -28,13 +28,16 @@ class State:
         self.policy = policy
         self.roster = Roster(policy)
         self.providers = self.roster.connected
-        self.queues: dict[str, Queue] = {}
+        self.queues: dict[frozenset[str], Queue] = {}
+        """By what the tasks in it need."""
         self.estimates = Estimates()
         self.draining = False
         self.waiting = 0
         self.running = 0
         self.held_bytes = 0
         self.done = 0
+        self.failed = 0
+        """Of those that are done: ended by their own fault."""
         self.denied = 0
         self.strays = 0
         """Answers to nothing that was asked: late, doubled or invented; ignored."""
@@ -81,13 +84,13 @@ class State:
         if task.deadline is not None:
             self._deadlines.set(task, task.deadline)
             self._wake(task.deadline)
-        queue = self.queues.get(task.kind)
+        queue = self.queues.get(task.needs)
         if not queue or task.immediate:
             provider = self.roster.choose(task)
             if provider is not None:
                 return self._assign(task, provider, now)
         if queue is None:
-            queue = self.queues[task.kind] = Queue()
+            queue = self.queues[task.needs] = Queue()
         self._enqueue(task, queue.push)
         self._schedule(now)
 
@@ -97,7 +100,7 @@ class State:
             return GOING_DOWN
         if task.deadline is not None and task.deadline <= now:
             return Denied("deadline_exceeded", "the deadline had passed before the task arrived")
-        if task.immediate and not self.roster.has_idle(task.kind):
+        if task.immediate and not self.roster.has_idle(task.needs):
             return Denied("unavailable", f"no slot is free now, and the task asked not to wait ({self.note()})", 1)
         if self.waiting >= policy.queue_limit:
             return Denied("resource_exhausted", f"{self.waiting} tasks wait already, which is the limit", self._patience())
@@ -134,7 +137,7 @@ class State:
     def _leave(self, task: Task) -> None:
         """Take a task out of the phase it is in."""
         if task.phase is Phase.QUEUED:
-            self.queues[task.kind].remove(task)
+            self.queues[task.needs].remove(task)
             self.waiting -= 1
         elif task.phase is Phase.RESTING:
             self.rests.clear(task)
@@ -218,8 +221,10 @@ class State:
                 provider.runs[event.sequence] = run
                 self._drop(provider, 1008, f"answered for task {event.task[:80]!r}, which it was not given", now)
                 return self._schedule(now)
+            provider.cpu_seconds += event.cpu_seconds
             if event.failed:
                 provider.failed += 1
+                self.failed += 1
             else:
                 provider.done += 1
             waves = -(-run.depth // provider.concurrency) if provider.concurrency else 1
@@ -264,7 +269,7 @@ class State:
             return self._end(task, GOING_DOWN)
         task.avoid = task.avoid or set()
         task.avoid.add(provider.number)
-        queue = self.queues.setdefault(task.kind, Queue())
+        queue = self.queues.setdefault(task.needs, Queue())
         if gone or self.roster.has_other(task):
             return self._enqueue(task, queue.put_back)
         task.phase = Phase.RESTING
@@ -314,7 +319,7 @@ class State:
         provider.own = provider.own or event.own
         provider.engine = event.engine or provider.engine
         if event.own:
-            provider.kinds = event.kinds
+            provider.offers = event.offers | {OWN}
         self.roster.index(provider, now)
         self._schedule(now)
 
@@ -354,7 +359,7 @@ class State:
                 self._stop(task, Denied("deadline_exceeded", text + note), "deadline exceeded", now)
         for task in self.rests.due(now):
             self.waiting -= 1
-            self._enqueue(task, self.queues[task.kind].put_back)
+            self._enqueue(task, self.queues[task.needs].put_back)
         if self.providers and now >= self._next_tick:
             self._next_tick = now + self._tick_seconds()
             for provider in list(self.providers.values()):
@@ -405,7 +410,16 @@ class State:
         if not any(p.standing is Standing.READY and p.concurrency for p in self.providers.values()):
             return "no provider is ready yet"
         if self.waiting:
-            return f"every slot is taken, {self.waiting} tasks wait"
+            return self._lacking() or f"every slot is taken, {self.waiting} tasks wait"
+        return ""
+
+    def _lacking(self) -> str:
+        """What tasks wait for that nobody who is connected offers."""
+        for needs, queue in self.queues.items():
+            if queue and next(self.roster.able(needs), None) is None:
+                offered = frozenset[str]().union(*(p.offers for p in self.providers.values()))
+                lacking = ", ".join(sorted(needs - offered or needs))
+                return f"{len(queue)} tasks wait for a provider that offers {lacking}: none is connected"
         return ""
 
     def story(self, task: Task) -> str:

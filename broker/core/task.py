@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+KINDS = frozenset({"wasip1", "pyodide"})
+"""Kinds of tasks; who does not say which it takes, takes both."""
+OWN = "own"
+"""Offered by every provider that understands our extensions."""
+
 
 class Phase(Enum):
     """Where a task stands; the legal moves are in `transitions.TASK`."""
@@ -28,12 +33,12 @@ class Standing(Enum):
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """What a client asks. `payload` and `reply` are the shell's own: the core only carries them."""
+    """What a client asks. `payload`, `reply`, `follower` and `feed` are the shell's own: the core only carries them."""
 
     id: str
     requester: str
-    kind: str
-    """Which providers can take it: "wasip1" or "pyodide"."""
+    needs: frozenset[str]
+    """What a provider must offer to take it: its kind ("wasip1" or "pyodide") and more; one of a few sets, made once."""
     module: str
     """Digest of the program, for locality and estimates; "" when there is none."""
     payload: Any
@@ -44,6 +49,10 @@ class Task:
     immediate: bool = False
     deadline: float | None = None
     """In the core's own time; None: none."""
+    follower: Any = None
+    """Who is told what the task writes while it runs."""
+    feed: Any = None
+    """Where its standard input comes from while it runs."""
 
     phase: Phase = Phase.NEW
     attempts: int = 0
@@ -86,8 +95,8 @@ class Provider:
     own: bool = False
     """Has shown an own field: understands our extensions."""
     engine: str = ""
-    kinds: frozenset[str] | None = None
-    """Kinds of tasks it takes; None: all."""
+    offers: frozenset[str] = KINDS
+    """What tasks may need of it: kinds, OWN, and what else it has announced."""
     runs: dict[int, Run] = field(default_factory=dict)
     """By sequence, oldest first."""
     load: float = 0.0
@@ -109,6 +118,8 @@ class Provider:
     cool_until: float = 0.0
     done: int = 0
     failed: int = 0
+    cpu_seconds: float = 0.0
+    """Spent on tasks, as it says itself."""
 
-    def takes(self, kind: str) -> bool:
-        return self.kinds is None or kind in self.kinds
+    def takes(self, needs: frozenset[str]) -> bool:
+        return needs <= self.offers

@@ -271,7 +271,7 @@ class Simulation:
         name = f"t{len(self.tasks)}"
         until = None if deadline is None else self.now + deadline
         module = self.random.choice(["m", "n"])
-        task = Task(name, self.random.choice("ab"), "wasip1", module, name, None, 1, deadline=until)
+        task = Task(name, self.random.choice("ab"), frozenset({"wasip1"}), module, name, None, 1, deadline=until)
         self.tasks.append(task)
         self.outcomes[name] = []
         self.tell_broker(be.TaskSubmitted(task))

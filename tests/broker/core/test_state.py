@@ -11,7 +11,7 @@ from broker.core import instructions as i
 from broker.core.outcome import Answered, Denied
 from broker.core.policy import Policy
 from broker.core.state import State
-from broker.core.task import Phase, Provider, Task
+from broker.core.task import KINDS, Phase, Provider, Task
 
 
 class World:
@@ -36,16 +36,22 @@ class World:
                 self.outcomes[instruction.task.id] = instruction.outcome
         return out
 
-    def join(self, slots: int = 1, own: bool = True, kinds: frozenset[str] | None = None) -> Provider:
+    def join(self, slots: int = 1, own: bool = True, offers: frozenset[str] = KINDS) -> Provider:
         self.numbers += 1
         provider = Provider(self.numbers, f"p{self.numbers}", "here", self.now)
         self.tell(e.ProviderConnected(provider))
-        self.tell(e.ResourcesAnnounced(provider, slots, own, "engine", kinds))
+        self.tell(e.ResourcesAnnounced(provider, slots, own, "engine", offers))
         self.tell(e.FilesAnnounced(provider, sequence=1))
         return provider
 
     def submit(self, name: str, **fields: Any) -> list[i.Instruction]:
-        values: dict[str, Any] = {"requester": "me", "kind": "wasip1", "module": "m", "payload": name, "reply": None}
+        values: dict[str, Any] = {
+            "requester": "me",
+            "needs": frozenset({"wasip1"}),
+            "module": "m",
+            "payload": name,
+            "reply": None,
+        }
         self.tasks = getattr(self, "tasks", {})
         self.tasks[name] = Task(name, **(values | fields))
         return self.tell(e.TaskSubmitted(self.tasks[name]))
@@ -387,10 +393,10 @@ def test_a_run_without_end_is_cancelled_at_the_limit_and_a_deaf_provider_dropped
 
 def test_kinds_are_matched() -> None:
     world = World()
-    world.join(kinds=frozenset({"wasip1"}))
-    assert assigned(world.submit("py", kind="pyodide", module="")) == []
+    world.join(offers=frozenset({"wasip1"}))
+    assert assigned(world.submit("py", needs=frozenset({"pyodide"}), module="")) == []
     assert assigned(world.submit("a")) == [("a", "p1")]
-    python = world.join(kinds=frozenset({"pyodide"}))
+    python = world.join(offers=frozenset({"pyodide"}))
     assert [run.task.id for run in python.runs.values()] == ["py"]
 
 

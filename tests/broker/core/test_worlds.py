@@ -11,8 +11,9 @@ from broker.core import instructions as i
 from broker.core.outcome import Answered
 from broker.core.policy import Policy
 from broker.core.state import State
-from broker.core.task import Phase, Provider, Task
+from broker.core.task import KINDS, OWN, Phase, Provider, Task
 
+WASIP1 = frozenset({"wasip1"})
 PICK = st.integers(0, 10**6)
 
 
@@ -51,21 +52,23 @@ class Brokerage(RuleBasedStateMachine):
         self.providers.append(provider)
         self.out_there[provider.number] = {}
         self.tell(e.ProviderConnected(provider))
-        self.tell(e.ResourcesAnnounced(provider, slots, own, "", None if python else frozenset({"wasip1"})))
+        self.tell(e.ResourcesAnnounced(provider, slots, own, "", KINDS if python else frozenset({"wasip1"})))
         self.tell(e.FilesAnnounced(provider, sequence=1))
 
     @rule(
         requester=st.sampled_from("abc"),
         module=st.sampled_from(["m", "n", ""]),
-        kind=st.sampled_from(["wasip1", "wasip1", "pyodide"]),
+        needs=st.sampled_from([WASIP1, WASIP1, frozenset({"pyodide"}), WASIP1 | {OWN}, WASIP1 | {"wasip1-threads"}]),
         priority=st.booleans(),
         immediate=st.sampled_from([False, False, True]),
         deadline=st.none() | st.floats(-1, 60),
     )
-    def submit(self, requester: str, module: str, kind: str, priority: bool, immediate: bool, deadline: float | None) -> None:
+    def submit(
+        self, requester: str, module: str, needs: frozenset[str], priority: bool, immediate: bool, deadline: float | None
+    ) -> None:
         name = f"t{len(self.tasks)}"
         until = None if deadline is None else self.now + deadline
-        task = Task(name, requester, kind, module, "payload", None, 1, priority, immediate, until)
+        task = Task(name, requester, needs, module, "payload", None, 1, priority, immediate, until)
         self.tasks.append(task)
         self.tell(e.TaskSubmitted(task))
 
@@ -152,7 +155,7 @@ class Brokerage(RuleBasedStateMachine):
         provider = Provider(10**6, "last", "", self.now)
         self.out_there[provider.number] = {}
         self.tell(e.ProviderConnected(provider))
-        self.tell(e.ResourcesAnnounced(provider, 2))
+        self.tell(e.ResourcesAnnounced(provider, 2, True, "", KINDS | {"wasip1-threads"}))
         self.tell(e.FilesAnnounced(provider, sequence=1))
         self.wait(6.0, alive=True)
         for _ in range(200):
