@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from broker.core.outcome import Answered, Outcome
 from broker.core.task import Task
 from broker.errors import Refused
-from broker.params import MAX_ROOTS
 from broker.replies import address
 from broker.tasks import Tasks
 from pyodide_provider.wire import messages_pb2 as pb
@@ -85,19 +84,14 @@ class _Job:
 
     async def _store_inline(self) -> None:
         """Inline files once, the parent's for all. Tasks whose own can't be kept are not run."""
-        await self._store(self._parent)
+        await self._tasks.store(self._parent)
         for index, params in enumerate(self._request.tasks):
             try:
-                await self._store(params)
+                await self._tasks.store(params)
             except Refused as refused:
                 self._results[index] = pb.Task.Wasip1.Response(error=str(refused))
             else:
                 self._todo.append(index)
-
-    async def _store(self, params: pb.Task.Wasip1.Params) -> None:
-        if len(params.roots) > MAX_ROOTS:
-            raise Refused("invalid_argument", f"{len(params.roots)} roots, at most {MAX_ROOTS} are taken")
-        await self._tasks.store(params)
 
     def _feed(self) -> None:
         """Submit until the window is full. An answer that comes while we submit does not feed once more."""

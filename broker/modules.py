@@ -21,19 +21,17 @@ THREAD_SPAWN = b"\x04wasi\x0cthread-spawn\x00"
 
 
 class Modules:
-    """`threaded(blob)`, remembered by ref. The first look at a module reads a few of its first bytes, at once."""
+    """What was seen in modules. The first `look` at one reads a few of its first bytes, at once."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, bool] = OrderedDict()
-
-    def threaded(self, ref: str) -> bool | None:
-        """Whether a module starts threads; None: look at it first."""
-        return self._known.get(ref)
+        self.threaded: OrderedDict[str, bool] = OrderedDict()
+        """Whether a module starts threads, by its ref."""
 
     def look(self, blob: Blob) -> bool:
-        found = self._known[blob.ref] = imports_threads(_Bytes(blob))
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        """Whether it starts threads."""
+        found = self.threaded[blob.ref] = imports_threads(_Bytes(blob))
+        if len(self.threaded) > REMEMBERED:
+            self.threaded.popitem(last=False)
         return found
 
 

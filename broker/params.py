@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from broker.core.task import OWN
 from broker.errors import Refused
 from broker.settings import Settings
 from pyodide_provider.wire import messages_pb2 as pb
 
+T = TypeVar("T")
 Wasip1: TypeAlias = pb.Task.Wasip1.Params
 Params: TypeAlias = pb.Task.Wasip1.Params | pb.Task.Pyodide.Params
 
@@ -22,53 +24,70 @@ DATA = frozenset({"stdin_file", "pickle_file", "shared"})
 """Files that may hold anything; the others are modules and zips."""
 
 
-def check(params: Params) -> None:
-    """That there is something to run, said in one way, and a bounded number of files. Raises Refused."""
+def inline(params: Params) -> list[tuple[str, pb.File]]:
+    """The files that come with their bytes, of params that may be incomplete. Raises Refused when there are too many."""
     if isinstance(params, Wasip1):
-        if not params.HasField("binary"):
-            raise Refused("invalid_argument", "the task has no binary: give params.binary.ref or params.binary.blob")
-        if params.HasField("stdin_file") and params.HasField("stdin"):
+        found = [("root", root.file) for root in _bounded(params.roots, "roots", MAX_ROOTS)]
+        names = ["binary", "rootfs", "stdin_file"]
+    else:
+        found = [("shared", file) for file in _bounded(params.shared, "shared files", MAX_SHARED)]
+        names = ["rootfs", "pickle_file"]
+    found += [(name, getattr(params, name)) for name in names if params.HasField(name)]
+    return [(name, file) for name, file in found if file.HasField("blob")]
+
+
+def _bounded(items: Sequence[T], what: str, most: int) -> Sequence[T]:
+    if len(items) > most:
+        raise Refused("invalid_argument", f"{len(items)} {what}, at most {most} are taken")
+    return items
+
+
+def look(params: Params) -> tuple[list[tuple[str, pb.File]], bool]:
+    """The files that params refer to, each with what it is called (a program first), and whether only a provider that knows
+    our extensions would do what they say. Raises Refused when there is nothing to run, or something is given twice.
+    """
+    found, own = _wasip1(params) if isinstance(params, Wasip1) else _pyodide(params)
+    if params.HasField("rootfs"):
+        found.append(("rootfs", params.rootfs))
+    return found, own
+
+
+def _wasip1(params: Wasip1) -> tuple[list[tuple[str, pb.File]], bool]:
+    if not params.HasField("binary"):
+        raise Refused("invalid_argument", "the task has no binary: give params.binary.ref or params.binary.blob")
+    found = [("binary", params.binary)]
+    if params.HasField("stdin_file"):
+        if params.HasField("stdin"):
             raise Refused("invalid_argument", "the task has both stdin and stdin_file: give one")
-        if len(params.roots) > MAX_ROOTS:
-            raise Refused("invalid_argument", f"{len(params.roots)} roots, at most {MAX_ROOTS} are taken")
-        return
+        found.append(("stdin_file", params.stdin_file))
+    roots = params.roots
+    if roots:
+        found += [(f"root at {root.path[:80]!r}", root.file) for root in _bounded(roots, "roots", MAX_ROOTS)]
+    return found, len(found) > 1
+
+
+def _pyodide(params: pb.Task.Pyodide.Params) -> tuple[list[tuple[str, pb.File]], bool]:
     ways = (params.WhichOneof("run") is not None) + params.HasField("pickle_file")
     if not ways:
         raise Refused("invalid_argument", "the task has nothing to run: give params.script or params.pickle")
     if ways > 1:
         raise Refused("invalid_argument", "the task has pickle_file beside script or pickle: give one")
-    if len(params.shared) > MAX_SHARED:
-        raise Refused("invalid_argument", f"{len(params.shared)} shared files, at most {MAX_SHARED} are taken")
-
-
-def files(params: Params) -> list[tuple[str, pb.File]]:
-    """The files of checked params, each with what it is called."""
-    if isinstance(params, Wasip1):
-        found = [("binary", params.binary)]
-        if params.HasField("stdin_file"):
-            found.append(("stdin_file", params.stdin_file))
-        found += [(f"root at {root.path[:80]!r}", root.file) for root in params.roots]
-    else:
-        found = [("shared", file) for file in params.shared]
-        if params.HasField("pickle_file"):
-            found.append(("pickle_file", params.pickle_file))
-    if params.HasField("rootfs"):
-        found.append(("rootfs", params.rootfs))
-    return found
-
-
-def extended(params: Params) -> bool:
-    """Whether only a provider that knows our extensions would do what they say."""
-    if isinstance(params, Wasip1):
-        return bool(params.roots) or params.HasField("stdin_file")
-    return bool(params.shared) or params.HasField("pickle_file") or params.network or params.HasField("python")
+    found = [("shared", file) for file in _bounded(params.shared, "shared files", MAX_SHARED)]
+    if params.HasField("pickle_file"):
+        found.append(("pickle_file", params.pickle_file))
+    return found, bool(found) or params.network or params.HasField("python")
 
 
 @cache
-def needs(kind: str, own: bool, threads: bool, interactive: bool) -> frozenset[str]:
+def needs(kind: str, own: bool, threads: bool) -> frozenset[str]:
     """What a provider must offer: the same object for the same answer."""
-    more = {OWN: own, THREADS: threads, INTERACTIVE: interactive}
+    more = {OWN: own, THREADS: threads}
     return frozenset({kind, *(name for name, needed in more.items() if needed)})
+
+
+@cache
+def interactively(needed: frozenset[str]) -> frozenset[str]:
+    return needed | {INTERACTIVE}
 
 
 class Caps:
@@ -83,7 +102,7 @@ class Caps:
 
     def apply(self, params: Params) -> None:
         """Cut what the task asks, and say what the operator wants said."""
-        if not params.HasField("limits") and not self._always:
+        if not self._always and not params.HasField("limits"):
             return
         limits = params.limits
         for name, cap in self._caps.items():

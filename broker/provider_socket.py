@@ -18,7 +18,10 @@ ANSWERS: dict[type, type] = {
     pb.Task.Wasip1.Request: pb.Task.Wasip1.Response,
     pb.Task.Pyodide.Request: pb.Task.Pyodide.Response,
 }
-OUTPUT_FILES = ("artifacts", "stdout_file", "stderr_file")
+OUTPUT_FILES: dict[type, tuple[str, ...]] = {
+    pb.Task.Wasip1.Output: ("artifacts", "stdout_file", "stderr_file"),
+    pb.Task.Pyodide.Output: ("artifacts",),
+}
 MAX_CPU_SECONDS = 1e7
 """Believed of one run."""
 MAX_REFS = 256
@@ -103,15 +106,17 @@ class ProviderSocket:
         result = response.WhichOneof("result")
         if result is None:
             return self._handle(e.RunRefused(self._provider, sequence, "answered with neither a result nor an error"))
-        missing = self._missing(response.ok) if result == "ok" else ""
-        if missing:
+        failed = result == "error"
+        if run is not None and run.task.by_reference and not failed and (missing := self._missing(response.ok)):
             return self._handle(e.RunRefused(self._provider, sequence, missing))
-        cpu = min(response.usage.cpu_us / 1e6, MAX_CPU_SECONDS) if response.HasField("usage") else 0.0
-        self._handle(e.RunAnswered(self._provider, sequence, response.info.id, response, result == "error", cpu))
+        cpu = 0.0
+        if self._provider.own and response.HasField("usage"):
+            cpu = min(response.usage.cpu_us / 1e6, MAX_CPU_SECONDS)
+        self._handle(e.RunAnswered(self._provider, sequence, response.info.id, response, failed, cpu))
 
     def _missing(self, output: pb.Task.Wasip1.Output | pb.Task.Pyodide.Output) -> str:
         """What is said of an output that refers to a file which we don't have; "" when all is here."""
-        for name in OUTPUT_FILES if isinstance(output, pb.Task.Wasip1.Output) else OUTPUT_FILES[:1]:
+        for name in OUTPUT_FILES[type(output)]:
             if output.HasField(name):
                 ref = getattr(output, name).ref
                 if ref and not self._holds(ref):

@@ -15,7 +15,7 @@ from broker.dispatcher import Dispatcher
 from broker.errors import Refused
 from broker.following import Feed, Follower
 from broker.modules import Modules
-from broker.params import DATA, Caps, Params, check, extended, files, needs
+from broker.params import DATA, Caps, Params, inline, interactively, look, needs
 from broker.replies import Reply, Request, Response, address, asked
 from broker.trace import Event, stamp
 from pyodide_provider.wire import messages_pb2 as pb
@@ -51,15 +51,14 @@ class Tasks:
 
     async def store(self, params: Params) -> None:
         """Put files that came inline into the storage, and refer to them instead. Raises Refused when one can't be kept."""
-        for what, file in files(params):
-            if file.HasField("blob"):
-                if file.ref:
-                    raise Refused("invalid_argument", "a File has both ref and blob: give exactly one")
-                if what in DATA:
-                    blob = await self._blobs.put(file.blob, anything=True)
-                else:
-                    blob = await self._blobs.put(file.blob, file.media or None)
-                file.CopyFrom(pb.File(ref=blob.ref, media=blob.media))
+        for what, file in inline(params):
+            if file.ref:
+                raise Refused("invalid_argument", "a File has both ref and blob: give exactly one")
+            if what in DATA:
+                blob = await self._blobs.put(file.blob, anything=True)
+            else:
+                blob = await self._blobs.put(file.blob, file.media or None)
+            file.CopyFrom(pb.File(ref=blob.ref, media=blob.media))
 
     def submit(
         self,
@@ -80,20 +79,16 @@ class Tasks:
         if not request.HasField("params"):
             raise Refused("invalid_argument", NOTHING[type(request)])
         params = request.params
-        check(params)
-        refs = [self._resolve(file, what) for what, file in files(params)]
+        files, own = look(params)
+        refs = [self._resolve(file, what) for what, file in files]
         self._caps.apply(params)
-        qos = request.qos
-        if qos.follow and follower is None:
-            qos.follow = False
-        if qos.interactive and feed is None:
-            raise Refused("unimplemented", "an interactive task needs the WebSocket of a client: other ways bring no input")
         if type(request) is pb.Task.Wasip1.Request:
-            module = refs[0]
-            needed = needs("wasip1", extended(params), self._threaded(module), qos.interactive)
+            kind, module = "wasip1", refs[0]
+            threads = self._modules.threaded.get(module)
+            if threads is None:
+                threads = self._threaded(module)
         else:
-            module = ""
-            needed = needs("pyodide", extended(params), False, qos.interactive)
+            kind, module, threads = "pyodide", "", False
         if weight > self._most:
             text = f"the task holds {weight} bytes; all that wait may hold {self._most}: upload files and refer to them"
             raise Refused("resource_exhausted", text)
@@ -104,11 +99,9 @@ class Tasks:
             info.requester = requester
         else:
             requester = info.requester
-        task = Task(task_id, requester, needed, module, request, reply, weight)
-        task.follower = follower
-        task.feed = feed
+        task = Task(task_id, requester, needs(kind, own, threads), module, request, reply, weight)
         if request.HasField("qos"):
-            self._apply_qos(task, request.qos)
+            self._apply_qos(task, request.qos, follower, feed)
         if deadline is not None:
             task.deadline = deadline if task.deadline is None else min(deadline, task.deadline)
         if info.HasField("trace"):
@@ -118,11 +111,9 @@ class Tasks:
         return task
 
     def _threaded(self, module: str) -> bool:
-        known = self._modules.threaded(module)
-        if known is None:
-            blob = self._blobs.blob(module)
-            return blob is not None and self._modules.look(blob)
-        return known
+        """Whether a program that was never looked at starts threads."""
+        blob = self._blobs.blob(module)
+        return blob is not None and self._modules.look(blob)
 
     def _resolve(self, file: pb.File, what: str) -> str:
         name = file.ref
@@ -139,12 +130,22 @@ class Tasks:
             file.ref = ref
         return ref
 
-    def _apply_qos(self, task: Task, qos: pb.Task.QoS) -> None:
+    def _apply_qos(self, task: Task, qos: pb.Task.QoS, follower: Follower | None, feed: Feed | None) -> None:
         task.priority = qos.priority
         task.immediate = qos.immediate
         if qos.HasField("deadline"):
             left = qos.deadline.seconds + qos.deadline.nanos / 1e9 - time.time()
             task.deadline = self._loop.time() + left
+        task.by_reference = qos.by_reference
+        if qos.interactive:
+            if feed is None:
+                raise Refused("unimplemented", "an interactive task needs a client's WebSocket: other ways bring no input")
+            task.feed = feed
+            task.needs = interactively(task.needs)
+        if follower is not None:
+            task.follower = follower
+        elif qos.follow:
+            qos.follow = False
 
     def cancel(self, task: Task, reason: str) -> None:
         self._dispatcher.handle(e.TaskCancelled(task, reason))

@@ -33,7 +33,7 @@ class Standing(Enum):
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """What a client asks. `payload`, `reply`, `follower` and `feed` are the shell's own: the core only carries them."""
+    """What a client asks. `payload`, `reply` and what follows `deadline` are the shell's own: the core only carries them."""
 
     id: str
     requester: str
@@ -53,6 +53,8 @@ class Task:
     """Who is told what the task writes while it runs."""
     feed: Any = None
     """Where its standard input comes from while it runs."""
+    by_reference: bool = False
+    """Its outputs may come as files in our storage."""
 
     phase: Phase = Phase.NEW
     attempts: int = 0

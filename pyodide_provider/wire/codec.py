@@ -92,23 +92,35 @@ _URL_FIELDS: dict[type[Message], bytes] = {cls: _url_field(name) for name, cls i
 _BY_URL: dict[str, type[Message]] = {f"wasimoff/{name}": cls for name, cls in PAYLOADS.items()}
 
 
-def _any(payload: Message) -> bytes:
+def _envelope(sequence: int, kind: bytes, payload: Message) -> bytes:
+    """`kind` is the encoded type and the tag of the payload that follows it."""
     value = payload.SerializeToString()
     head = _URL_FIELDS[type(payload)]
-    # Any knows no presence: an empty value is not written, as the generated classes have it.
-    return b"%b%b%b" % (head, varint(len(value)), value) if value else head[:-1]
+    size = len(value)
+    if size:
+        length = _VARINTS[size] if size < 0x4000 else varint(size)
+    else:
+        # Any knows no presence: an empty value is not written, as the generated classes have it.
+        head, length = head[:-1], b""
+    size += len(head) + len(length)
+    return b"\x08%b%b%b%b%b%b" % (
+        _VARINTS[sequence] if sequence < 0x4000 else varint(sequence),
+        kind,
+        _VARINTS[size] if size < 0x4000 else varint(size),
+        head,
+        length,
+        value,
+    )
 
 
 def request(sequence: int, payload: Message) -> bytes:
     """An envelope that asks; the peer answers with the same sequence."""
-    body = _any(payload)
-    return b"\x08%b\x10\x01\x22%b%b" % (varint(sequence), varint(len(body)), body)
+    return _envelope(sequence, b"\x10\x01\x22", payload)
 
 
 def response(sequence: int, payload: Message) -> bytes:
     """An envelope that answers the request of that sequence."""
-    body = _any(payload)
-    return b"\x08%b\x10\x02\x22%b%b" % (varint(sequence), varint(len(body)), body)
+    return _envelope(sequence, b"\x10\x02\x22", payload)
 
 
 def failure(sequence: int, error: str) -> bytes:
@@ -119,8 +131,7 @@ def failure(sequence: int, error: str) -> bytes:
 
 def event(sequence: int, payload: Message) -> bytes:
     """An envelope that tells and asks nothing."""
-    body = _any(payload)
-    return b"\x08%b\x10\x03\x22%b%b" % (varint(sequence), varint(len(body)), body)
+    return _envelope(sequence, b"\x10\x03\x22", payload)
 
 
 def batch(envelopes: Iterable[bytes]) -> bytes:

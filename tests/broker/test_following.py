@@ -273,7 +273,7 @@ async def test_only_who_can_take_input_gets_such_a_task(w: World):
 
 async def test_a_door_that_brings_no_input_says_so(w: World):
     status, body = await w.post("RunWasip1", interactive())
-    assert (status, b"an interactive task needs the WebSocket of a client" in body) == (501, True)
+    assert (status, b"an interactive task needs a client's WebSocket" in body) == (501, True)
 
 
 async def test_a_refused_interactive_task_leaves_nothing_behind(w: World):

@@ -63,5 +63,5 @@ def test_what_is_known_is_bounded():
     modules = Modules()
     for number in range(REMEMBERED + 10):
         modules.look(blob(HEADER, f"sha256:{number}"))
-    assert modules.threaded("sha256:0") is None
-    assert modules.threaded("sha256:10") is False
+    assert "sha256:0" not in modules.threaded
+    assert modules.threaded["sha256:10"] is False
