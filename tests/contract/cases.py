@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import programs as p
 from . import zips as z
 from .case import Case, check
+from .engine import ENGINE
 from .transcripts import TRANSCRIPTS
 
 __all__ = ["CASES", "GROUPS", "LIMITS", "Case", "check"]
@@ -285,6 +286,7 @@ GROUPS = {
     "traps": TRAPS,
     "modules": MODULES,
     "archives": ARCHIVES,
+    **ENGINE,
     **TRANSCRIPTS,
 }
 CASES = [(f"{group}: {case.name}", case) for group, cases in GROUPS.items() for case in cases]

@@ -1,0 +1,3 @@
+module wasimoff/goroutines
+
+go 1.22
