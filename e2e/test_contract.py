@@ -43,7 +43,9 @@ OPEN = """async (header) => {
         return Promise.race([next(), late]);
     };
     return globalThis.ask(header, '', 60_000);
-}""
+}"""
+PATIENCE = 60_000
+"""Milliseconds for one run."""
 ASK = "([header, body, patience]) => globalThis.ask(header, body, patience)"
 
 

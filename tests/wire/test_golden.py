@@ -30,8 +30,7 @@ GOLDEN = {
         pb.Ping(),
     ),
     "resources with an explicit zero": (
-        "0800100322340a2c776173696d6f66662f776173696d6f66662e76312e4576656e742e50726f76696465725265736f7572636573"
-        "120408021000",
+        "0800100322340a2c776173696d6f66662f776173696d6f66662e76312e4576656e742e50726f76696465725265736f7572636573120408021000",
         lambda: codec.event(0, pb.Event.ProviderResources(concurrency=2, tasks=0)),
         pb.Envelope.Event,
         0,
