@@ -95,7 +95,7 @@ class Following:
 class Printed:
     """Chunks of several attempts as one stream each, for who can't take back: what was printed is not printed again.
 
-    `differs` tells that a later attempt began otherwise than what was printed; its output then follows in full.
+    `differs` tells of the last call that this attempt began otherwise than what was printed: its output is given in full.
     """
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Printed:
             for line in self._streams:
                 line.rewind()
         pieces = tuple(line.take(content) for line, content in zip(self._streams, (chunk.stdout, chunk.stderr), strict=True))
-        self.differs |= any(line.differs for line in self._streams)
+        self.differs = any(line.differs for line in self._streams)
         return pieces[0], pieces[1]
 
     def end(self, result: Result) -> tuple[bytes, bytes]:
@@ -118,7 +118,7 @@ class Printed:
         if result.status is None:
             return b"", b""
         pieces = tuple(line.end() for line in self._streams)
-        self.differs |= any(line.differs for line in self._streams)
+        self.differs = any(line.differs for line in self._streams)
         return pieces[0], pieces[1]
 
 
@@ -134,9 +134,9 @@ class _Line:
 
     def rewind(self) -> None:
         self._held = bytearray()
-        self.differs = False
 
     def take(self, content: bytes) -> bytes:
+        self.differs = False
         if self._held is not None:
             self._held += content
             if len(self._held) < self._printed:
@@ -152,7 +152,5 @@ class _Line:
 
     def end(self) -> bytes:
         held, self._held = self._held, None
-        if held is None or not self._printed:
-            return b""
-        self.differs = True
-        return bytes(held)
+        self.differs = held is not None and self._printed > 0
+        return bytes(held or b"") if self.differs else b""

@@ -25,7 +25,7 @@ from wasimoff import (
 from .peer import Link, Peer, Request, echo, ok, serve
 
 
-async def until(condition: object, seconds: float = 5) -> None:
+async def until(condition: object, seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # type: ignore[operator]  # noqa: ASYNC110  (the peer's state has no events)
             await asyncio.sleep(0.005)

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from .. import exits
 from .common import broker_options, connect, perform, read_stdin
+from .follow import talked
 from .options import task_options, wishes
 from .show import about, finish, usage_line
 
@@ -25,6 +27,8 @@ Examples:
   wasimoff run --rootfs site/ --artifact out/result.txt --output here render.wasm /index.md
   wasimoff run --root /data=data.zip --root /etc=conf/ --artifact '/out/*.png' draw.wasm /data
   wasimoff run --limit-wall 2s --limit-memory 64M --usage stranger.wasm
+  wasimoff run -f --limit-wall 10m simulate.wasm
+  wasimoff run -i repl.wasm
   wasimoff run --json --trace tsp.wasm rand 8 | jq .provider
 """
 
@@ -33,6 +37,8 @@ Examples:
 @click.argument("binary")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.option("--stdin", metavar="FILE|-", help="What the program reads; what is piped in is sent without it.")
+@click.option("-f", "--follow", is_flag=True, help="Print what the program writes while it runs.")
+@click.option("-i", "--interactive", is_flag=True, help="Send what is typed while it runs, until Ctrl-D; follows.")
 @task_options
 @click.option("--output", metavar="DIR", default=".", help="Where artifacts are unpacked.", show_default=True)
 @click.option("--immediate", is_flag=True, help="Start now or fail; never wait in the queue.")
@@ -44,25 +50,39 @@ Examples:
 @broker_options
 @click.pass_context
 def run_command(
-    ctx: click.Context, /, binary: str, args: tuple[str, ...], stdin: str | None, output: str, immediate: bool,
+    ctx: click.Context, /, binary: str, args: tuple[str, ...], stdin: str | None, follow: bool, interactive: bool, output: str,
+    immediate: bool,
     timeout: float | None, trace: bool, usage: bool, verbose: bool, as_json: bool, broker: str | None, http: bool,
     **options: Any,
 ) -> int:  # fmt: skip
     from ..result import Result
     from ..task import Task
 
+    _check(stdin, follow, interactive, as_json, http)
     client = connect(ctx, broker, http)
-    how = wishes(**options)
-    task = Task(binary, args, stdin=read_stdin(stdin), immediate=immediate, timeout=timeout, trace=trace, **how)
+    given = b"" if interactive else read_stdin(stdin)
+    task = Task(binary, args, stdin=given, immediate=immediate, timeout=timeout, trace=trace, **wishes(**options))
 
     async def work() -> Result:
         async with client:
-            return await client.submit(task)
+            return await (talked(client, task, interactive) if follow or interactive else client.submit(task))
 
     result = perform(work())
-    code = finish(result, output, as_json=as_json)
+    code = finish(result, output, as_json=as_json, streams=not (follow or interactive))
     if usage and not verbose:
         print(usage_line(result), file=sys.stderr)
     if verbose:
         print(about(result), file=sys.stderr)
     return code
+
+
+def _check(stdin: str | None, follow: bool, interactive: bool, as_json: bool, http: bool) -> None:
+    """Raises click.UsageError for options that don't go together."""
+    if as_json and (follow or interactive):
+        raise click.UsageError("--json prints the result when the task has ended: it does not go with --follow, --interactive")
+    if interactive and stdin is not None:
+        raise click.UsageError("--interactive sends what is typed or piped in: it does not go with --stdin")
+    if interactive and http:
+        raise click.UsageError("--interactive needs a WebSocket: leave out --http")
+    if follow and http:
+        exits.say("over HTTP the output comes when the task has ended")

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from .. import exits
 from ..result import Result
+from ..timeline import timeline
 from .common import put, write_all
+
+BAR = 24
+"""Columns of a timeline."""
+COLORS = ("36", "33", "32")
+"""Of client, broker and provider there."""
 
 
 def document(result: Result, *, artifacts: bool = True) -> dict[str, Any]:
@@ -51,39 +58,44 @@ def as_json(result: Result, *, artifacts: bool = True) -> str:
     return json.dumps(document(result, artifacts=artifacts), ensure_ascii=False)
 
 
-def finish(result: Result, output: str, *, as_json: bool = False) -> int:
-    """Hand on all that one task gave: artifacts to the folder `output`, streams to ours; gives the exit code."""
+def finish(result: Result, output: str, *, as_json: bool = False, streams: bool = True) -> int:
+    """Hand on all that one task gave: artifacts to the folder `output`, `streams` to ours; gives the exit code."""
     if result.archive and not as_json:
         result.extract(output)
     if as_json:
         put(json.dumps(document(result), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
-    else:
-        write_streams(result)
+    elif streams:
+        write_all(sys.stdout, result.stdout)
+        write_all(sys.stderr, result.stderr)
     if result.error:
         at = f" (at {result.provider})" if result.provider else ""
         exits.say(f"the task failed: {result.error}{at}")
-    for line in trace_lines(result):
+    for line in trace_lines(result, color=colorful(sys.stderr)):
         print(line, file=sys.stderr)
     return exits.of_result(result)
 
 
-def write_streams(result: Result) -> None:
-    """The task's stdout and stderr, byte for byte."""
-    write_all(sys.stdout, result.stdout)
-    write_all(sys.stderr, result.stderr)
-
-
-def trace_lines(result: Result) -> list[str]:
-    """What happened when: milliseconds since the start, and since the event before."""
+def trace_lines(result: Result, *, color: bool = False) -> list[str]:
+    """When what happened: milliseconds since the start and since the event before, that time as a bar, each side indented."""
     if not result.trace:
         return []
-    start = before = result.trace[0].unixnano
-    lines = [f"trace of task {exits.clean(result.task)} at {exits.clean(result.provider)}, in ms:"]
-    for event in result.trace:
-        at, step = (event.unixnano - start) / 1e6, (event.unixnano - before) / 1e6
-        before = event.unixnano
-        lines.append(f"{at:10.3f} {step:+10.3f}  {event.event} {exits.clean(event.details)}".rstrip())
+    line = timeline(result.trace)
+    who = f"task {exits.clean(result.task)} at {exits.clean(result.provider or 'nobody')}"
+    lines = [f"trace of {who}, in ms: client, broker, provider"]
+    for step in line.steps:
+        bar = _bar(step.at - step.took, step.at, max(line.total, 1e-6)).ljust(BAR)
+        name = exits.clean(f"{step.event} {step.details}".rstrip())
+        name = _paint(name, COLORS[step.side]) if color else name
+        lines.append(f"{step.at:10.3f} {step.took:+10.3f}  {bar}  {'  ' * step.side}{name}")
+    lines += [f"(the {side}'s clock is {off:+.3f} ms off; its events are moved)" for side, off in line.skew]
     return lines
+
+
+def _bar(start: float, end: float, total: float) -> str:
+    """From `start` to `end` of `total`, in `BAR` columns; what is shorter than half of one is a thin stroke."""
+    begin = min(BAR - 1, int(start / total * BAR))
+    length = round((end - start) / total * BAR)
+    return " " * begin + ("━" * min(length, BAR - begin) or "▏")
 
 
 def block(result: Result, total: int | None, *, color: bool) -> str:
@@ -99,6 +111,11 @@ def block(result: Result, total: int | None, *, color: bool) -> str:
         text = content.decode("utf-8", "replace")
         lines += [f"  {exits.clean(line)}" for line in text.splitlines()]
     return "\n".join(lines)
+
+
+def colorful(stream: TextIO) -> bool:
+    """Whether colors are welcome there."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _paint(text: str, code: str) -> str:
