@@ -11,21 +11,34 @@ from aiohttp import web
 from broker import bodies
 from broker.blobs import Blobs
 from broker.errors import Refused
+from broker.following import Follower
 from broker.settings import Settings
+from broker.streaming import EVENTS, Events, Form, Plain, stream
 from pyodide_provider.wire import messages_pb2 as pb
 
 MAX_HEADER = 60_000
 """Characters of artifacts in a header, as base64: common clients take no longer line. Larger ones go by ref."""
 
+HEADERS = {
+    # What a program writes is not a page of ours.
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
 
 class TasksDoor(Protocol):
-    async def run_wasip1(self, request: pb.Task.Wasip1.Request, requester: str) -> pb.Task.Wasip1.Response:
+    most_output: int
+
+    async def run_wasip1(
+        self, request: pb.Task.Wasip1.Request, requester: str, follower: Follower | None = None
+    ) -> pb.Task.Wasip1.Response:
         """Run one task; cancelling the wait cancels the task. Raises Refused when there is no answer."""
         ...
 
 
 def routes(tasks: TasksDoor, blobs: Blobs, settings: Settings) -> list[web.RouteDef]:
-    async def run(request: web.Request) -> web.Response:
+    async def run(request: web.Request) -> web.StreamResponse:
         name = _utf8(request.match_info["name"], "the name")
         ref = blobs.resolve(name)
         if ref is None:
@@ -34,10 +47,24 @@ def routes(tasks: TasksDoor, blobs: Blobs, settings: Settings) -> list[web.Route
         params.stdin = await bodies.read(request, settings.max_body, "WASIMOFF_MAX_BODY")
         _content_envs(request, params)
         task = pb.Task.Wasip1.Request(params=params)
-        response = await tasks.run_wasip1(task, request.remote or "local")
-        return await _reply(response, blobs)
+        requester = request.remote or "local"
+        form = _form(request)
+        if form is None:
+            return await _reply(await tasks.run_wasip1(task, requester), blobs)
+        task.qos.follow = True
+        return await stream(
+            request, form, tasks.most_output, HEADERS, lambda follower: tasks.run_wasip1(task, requester, follower)
+        )
 
     return [web.post("/api/client/run/{name}", run)]
+
+
+def _form(request: web.Request) -> Form | None:
+    """How the client wants to be told what the program writes while it runs; None: not at all."""
+    media = [part.partition(";")[0].strip().lower() for part in request.headers.get("Accept", "").split(",")]
+    if EVENTS in media:
+        return Events()
+    return Plain() if request.query.get("follow", "no").lower() not in ("no", "0", "false") else None
 
 
 def _params(request: web.Request, name: str, ref: str) -> pb.Task.Wasip1.Params:
@@ -87,12 +114,8 @@ def _content_envs(request: web.Request, params: pb.Task.Wasip1.Params) -> None:
 
 
 async def _reply(response: pb.Task.Wasip1.Response, blobs: Blobs) -> web.Response:
-    headers = {
+    headers = HEADERS | {
         "Content-Type": "text/plain; charset=utf-8",
-        # What a program writes is not a page of ours.
-        "Content-Security-Policy": "sandbox; default-src 'none'",
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",
         "X-Wasimoff-Provider": _line(response.info.provider),
     }
     if response.HasField("error"):
