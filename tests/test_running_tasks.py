@@ -1,0 +1,87 @@
+"""What is known of a task while it runs and after: traces, limits of time, output. Real broker, real native provider."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from pyodide_provider.wire import messages_pb2 as pb
+
+from .client.stack import Stack
+from .contract.programs import app, wat
+
+Event = pb.Task.TraceEvent
+ENDLESS = """(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1) (data (i32.const 8) "\\10\\00\\00\\00\\06\\00\\00\\00hello\\n")
+  (func (export "_start") (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 0))) (loop (br 0))))"""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with Stack("--limit-wall", "3") as stack:
+        stack.provider("native", 2)
+        url = f"{stack.url}/api/storage/upload?name=endless.wasm"
+        urllib.request.urlopen(urllib.request.Request(url, wat(ENDLESS)), timeout=60).close()
+        yield stack
+
+
+def run(stack: Stack, request: pb.Task.Wasip1.Request) -> pb.Task.Wasip1.Response:
+    url = f"{stack.url}/api/client/wasimoff.v1.Tasks/RunWasip1"
+    call = urllib.request.Request(url, request.SerializeToString(), {"Content-Type": "application/proto"})
+    with urllib.request.urlopen(call, timeout=60) as answer:
+        return pb.Task.Wasip1.Response.FromString(answer.read())
+
+
+def task(program: bytes, *args: str) -> pb.Task.Wasip1.Request:
+    return pb.Task.Wasip1.Request(params=pb.Task.Wasip1.Params(binary=pb.File(blob=program), args=["prog", *args]))
+
+
+def test_a_trace_is_complete_and_in_order(stack: Stack) -> None:
+    request = task(app("testing/noop"))
+    request.info.trace.created = 1
+    for _ in range(2):
+        response = run(stack, request)
+        assert response.ok.status == 0, response.error
+        events = response.info.trace.events
+        assert [event.event for event in events] == [*range(21, 25), *range(31, 38), 25, 26]
+        times = [event.unixnano for event in events]
+        assert times == sorted(times)
+        assert response.usage.engine.startswith("wasmtime ")
+    assert response.usage.cached
+    assert not response.usage.compile_us
+
+
+def test_an_endless_loop_is_stopped_at_its_limit_again_and_again(stack: Stack) -> None:
+    request = task(wat(ENDLESS))
+    request.params.limits.wall_ms = 200
+    for _ in range(10):
+        response = run(stack, request)
+        assert response.error == "time limit exceeded: ran for 0.2 s, at most 0.2 s" or _late(response.error)
+        assert response.usage.wall_us >= 199_000
+    assert run(stack, task(app("testing/noop"))).ok.HasField("status")
+
+
+def _late(error: str) -> bool:
+    """On a busy machine a timer comes late, and what is said is what was."""
+    ran = float(error.removeprefix("time limit exceeded: ran for ").removesuffix(" s, at most 0.2 s"))
+    return ran > 0.2
+
+
+def test_output_comes_while_the_program_runs_and_going_stops_it(stack: Stack) -> None:
+    call = urllib.request.Request(
+        f"{stack.url}/api/client/run/endless.wasm", b"", {"Accept": "text/event-stream"}, method="POST"
+    )
+    with urllib.request.urlopen(call, timeout=60) as answer:
+        lines = [answer.readline().decode().strip() for _ in range(2)]
+        assert lines == ["event: stdout", "data: " + json.dumps("hello\n")]
+    stack.wait(lambda providers: all(not provider.running for provider in providers))
+
+
+def test_the_operators_limit_holds_for_who_asks_nothing(stack: Stack) -> None:
+    call = urllib.request.Request(f"{stack.url}/api/client/run/endless.wasm?follow", b"", method="POST")
+    with urllib.request.urlopen(call, timeout=120) as answer:
+        assert answer.read().startswith(b"hello\ntime limit exceeded: ran for 3")
