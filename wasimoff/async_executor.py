@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, TypeVar
@@ -21,6 +21,8 @@ from .progress import Bar, bar
 from .task import NO_ENV, Source
 
 T = TypeVar("T")
+Row = tuple[Any, ...]
+Chunk = tuple[list[T], BaseException | None]
 
 
 class AsyncExecutor:
@@ -112,25 +114,32 @@ class AsyncExecutor:
 
         Inputs are taken only as fast as tasks end. `ordered=False`: values come as they are there.
         """
-        self._check_open()
         check_chunksize(chunksize)
+        chunks = _chunks(_rows(iterables), chunksize)
+        async with aclosing(stream(chunks, self.rows(function), self._max_in_flight, ordered)) as answered:
+            async for values, error in answered:
+                for value in values:
+                    yield value
+                if error is not None:
+                    raise error
+
+    def rows(self, function: Callable[..., T]) -> Callable[[int, Sequence[Row]], Awaitable[Chunk[T]]]:
+        """What calls a function with each of many rows of arguments, as one task: `many.stream` takes it.
+
+        It gives the values up to the first that raised, and what that raised. Raises UsageError.
+        """
+        self._check_open()
         program = pickling.pack_function(function, self._calling.place.python)
         trust = self.trust_for(function)
 
-        async def perform(_: int, rows: list[tuple[Any, ...]]) -> tuple[list[T], BaseException | None]:
+        async def perform(_: int, rows: Sequence[Row]) -> Chunk[T]:
             calls = pickling.pack_calls(((row, {}) for row in rows), self._calling.place.python)
             self._bar.add(len(rows))
             values, error = await self._calling.values(Work(program, calls), trust)
             self._bar.done(len(values), 1 if error else 0)
             return values, error
 
-        chunks = _chunks(_rows(iterables), chunksize)
-        async with aclosing(stream(chunks, perform, self._max_in_flight, ordered)) as answered:
-            async for values, error in answered:
-                for value in values:
-                    yield value
-                if error is not None:
-                    raise error
+        return perform
 
     def work(self, function: Callable[..., Any], calls: Sequence[pickling.Call]) -> tuple[Work, Trust]:
         """Pickle a function and its arguments. Raises UsageError."""

@@ -17,6 +17,7 @@ from .errors import WasimoffError
 COMMANDS = {
     "run": "run",
     "job": "job",
+    "map": "map",
     "upload": "upload",
     "ps": "ps",
     "provider": "launch",
@@ -32,6 +33,7 @@ First steps, each in its own terminal:
   wasimoff provider --workers max         lend this machine
   wasimoff run tsp.wasm rand 8            run a program on somebody's machine
   wasimoff job --binary tsp.wasm --arg read --each-stdin cities/*.csv
+  seq 9 | wasimoff map f.py --func f      call a Python function for each line of JSON
   wasimoff ps                             who computes, what waits
 
 The broker is found by --broker, or the environment's WASIMOFF_BROKER or BROKER; otherwise it is

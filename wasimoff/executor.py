@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import operator
 import threading
 import time
 from collections import deque
@@ -25,6 +26,7 @@ from .sync import Client
 from .task import NO_ENV, Source
 
 T = TypeVar("T")
+FullCall = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
 BUFFER = 4
 """How many times `max_in_flight` tasks `map` holds at most, when it is not told."""
 
@@ -167,6 +169,19 @@ class Executor(concurrent.futures.Executor):
         chunks = map(begin, batches(zip(*iterables, strict=False), chunksize))
         return _Values(chunks, buffersize or BUFFER * self._max_workers, until)
 
+    def submit_batch(self, calls: Iterable[FullCall]) -> RemoteFuture[list[Any]]:
+        """Several calls, (function, args, kwargs) each, as one task; its value is the list of theirs. Raises UsageError."""
+        listed = list(calls)
+        classes = self._trust.classes
+        for function, _, _ in listed:
+            pickling.check_function(function)
+            classes |= answers.named_results(function)
+        program = pickling.pack_function(operator.call, self._place.python)
+        python = self._place.python
+        work = Work(program, pickling.pack_calls([((fn, *args), kwargs) for fn, args, kwargs in listed], python))
+        name = pickling.called(listed[0][0]) if listed else "nothing"
+        return self._begin(name, work, len(listed), self._all(work, Trust(self._trust.everything, classes)))
+
     def share(self, obj: Any) -> Shared:
         """A stand-in for an object in arguments: it is pickled now, sent once, and is the object again in the function."""
         return pickling.share(obj, self._place.python)
@@ -181,6 +196,12 @@ class Executor(concurrent.futures.Executor):
         if wait:
             concurrent.futures.wait(pending)
         self._close_if_done()
+
+    async def _all(self, work: Work, trust: Trust) -> list[Any]:
+        values, error = await self._calling.values(work, trust)
+        if error is not None:
+            raise error
+        return values
 
     def _cancel(self, futures: Iterable[RemoteFuture[Any]]) -> None:
         for future in futures:

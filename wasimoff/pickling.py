@@ -86,6 +86,12 @@ def pack(obj: Any, python: str = PYTHON, what: str = "", large: int = LARGE) -> 
 
 def pack_function(function: Any, python: str = PYTHON) -> Packed:
     """Pickle a function that is to be called elsewhere. Raises UsageError also for one whose value can't come back."""
+    check_function(function)
+    return pack(function, python, called(function))
+
+
+def check_function(function: Any) -> None:
+    """Raises UsageError for what can't be called, or whose value can't come back."""
     name = called(function)
     if not callable(function):
         raise UsageError(f"{name} can't be called")
@@ -96,7 +102,6 @@ def pack_function(function: Any, python: str = PYTHON) -> Packed:
         raise UsageError(f"{name} is an async function: write a plain one; it may call asyncio.run(…) itself")
     if inspect.isgeneratorfunction(bare):
         raise UsageError(f"{name} is a generator, whose values can't come back one by one: return a list")
-    return pack(function, python, name)
 
 
 def pack_calls(calls: Iterable[Call], python: str = PYTHON) -> Packed:
@@ -359,8 +364,8 @@ def is_installed(name: str) -> bool:
     if name == "__main__":
         return False
     top = name.partition(".")[0]
-    if top in sys.stdlib_module_names or name == remote.__name__:
-        return True
+    if top in sys.stdlib_module_names or top == "wasimoff":
+        return top != "wasimoff" or name == remote.__name__
     module = sys.modules.get(name) or sys.modules.get(top)
     file = getattr(module, "__file__", None)
     return module is not None and (_is_below_packages(file) if file else getattr(module, "__spec__", None) is not None)

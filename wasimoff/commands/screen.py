@@ -48,6 +48,11 @@ class Screen:
         else:
             put(text)
 
+    def total(self, total: int) -> None:
+        """There are so many, as far as is known now."""
+        if self._progress is not None and self._bar is not None:
+            self._progress.update(self._bar, total=total)
+
     def advance(self, failed: int) -> None:
         """One more is done; `failed` of them did in all."""
         if self._progress is not None and self._bar is not None:
