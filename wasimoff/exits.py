@@ -28,7 +28,7 @@ TERMINATED = 143
 
 MEANINGS = {
     0: "all went well",
-    FAILED: "`job`: some tasks failed",
+    FAILED: "`job`, `map`: some tasks failed",
     USAGE: "something is wrong with the command line or a file it names",
     UNREACHABLE: "the broker can't be reached, or was lost",
     REFUSED: "the broker refused: unknown file, queue full, nobody free, not allowed …",

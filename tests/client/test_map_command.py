@@ -93,7 +93,9 @@ async def test_keep_going(peer: PythonPeer, file: Path) -> None:
         ("1\n", ("--func", "share", "--star", "--kwargs"), "exclude each other"),
     ],
 )
-async def test_mistakes_are_said_in_words(peer: PythonPeer, file: Path, stdin: str, arguments: tuple[str, ...], words: str) -> None:
+async def test_mistakes_are_said_in_words(
+    peer: PythonPeer, file: Path, stdin: str, arguments: tuple[str, ...], words: str
+) -> None:
     code, _, err = await run(peer, stdin, str(file), *arguments)
     assert code == 2
     assert words in err
