@@ -90,7 +90,8 @@ class FileSize:
 
     def hold(self, limits: Limits) -> None:
         """To the larger of the two limits: the kernel has one for all files."""
-        limit = max(limits.files, limits.output)
+        # One more, so that a stream which is stopped by it is over its own limit.
+        limit = max(limits.files, limits.output + 1)
         if limit != self._limit:
             self._limit = limit
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, _NONE))

@@ -31,10 +31,13 @@ class Outputs:
         """
         streams = self._streams
         self._stored = self._packed = 0
-        if sum(streams.sizes) > limits.output:
-            raise TaskFault(output_text(limits))
-        artifacts = self._artifacts(params, root, written, limits.files) if params.artifacts else None
         stdout, stderr = streams.sizes
+        if stdout + stderr > limits.output:
+            raise TaskFault(output_text(limits))
+        artifacts = None
+        if params.artifacts:
+            artifacts = self._artifacts(params, root, written, limits.files)
+            stdout, stderr = streams.sizes
         outcome = Exited(
             status,
             self._stream(streams.stdout, stdout, params.by_reference) if stdout else b"",

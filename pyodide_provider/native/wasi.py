@@ -14,7 +14,7 @@ from ..errors import HostFault, TaskFault
 from .limits import memory_text
 from .streams import Streams
 from .traps import cause, module_fault, stop_text
-from .wasmtime_c import call_start, memory_size, set_stdin
+from .wasmtime_c import call_start, instantiate, memory_size, set_stdin
 
 TABLE_LIMIT = 10_000_000
 """Elements of its tables, as browsers have it."""
@@ -120,7 +120,7 @@ class Wasi:
             store.set_limits(memory_size=limits.memory, table_elements=TABLE_LIMIT)
             begin()
             try:
-                instance = program.instantiate(store)
+                instance = instantiate(store, program)
                 call_start(store, instance)
                 return Ran(0, memory_size(store, instance))
             except Exit as ended:

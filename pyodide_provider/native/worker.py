@@ -11,12 +11,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ..core.run import NO_LIMITS, Broken, Failed, File, Limits, Outcome, Params, Usage
+from ..core.run import NO_LIMITS, Broken, Failed, Limits, Outcome, Params, Usage
 from ..errors import HostFault, TaskFault
 from ..slot_messages import began_header, ended_message, params_of, read_header, ready_header
 from . import frames
@@ -83,25 +82,35 @@ class Worker:
         limits = effective(params.limits, self._output, self._files)
         program = self._programs.load(params.binary)
         usage.compiled(program)
-        with self._stdin(params.stdin, usage) as stdin:
-            self._changes = None
-            self._root = root = self._roots.prepare(params)
-            usage.bytes_in += root.packed
-            self._size.hold(limits)
-            given = Given(params.args, params.envs, stdin, root.tree.path)
-            watched = params.limits.wall or params.follow
+        stdin = params.stdin
+        if isinstance(stdin, bytes):
+            usage.bytes_in += len(stdin)
+            return self._do(key, params, program, limits, stdin, usage)
+        with self._storage.open(stdin.ref) as file:
+            size = os.fstat(file.fileno()).st_size
+            usage.bytes_in += size
+            read = file.read() if size <= STDIN_INLINE else f"/proc/self/fd/{file.fileno()}"
+            return self._do(key, params, program, limits, read, usage)
 
-            def begin() -> None:
-                if watched:
-                    self._tell(began_header(key), [])
-                usage.begin()
+    def _do(self, key: int, params: Params, program: Program, limits: Limits, stdin: bytes | str, usage: Spent) -> Outcome:
+        self._changes = None
+        self._root = root = self._roots.prepare(params)
+        usage.bytes_in += root.packed
+        self._size.hold(limits)
+        given = Given(params.args, params.envs, stdin, root.tree.path)
+        watched = params.limits.wall or params.follow
 
-            self._watch.begin(lambda: self._over(root, limits))
-            try:
-                ran = self._wasi.run(program.linked, given, limits, begin)
-            finally:
-                self._watch.end()
-                usage.end()
+        def begin() -> None:
+            if watched:
+                self._tell(began_header(key), [])
+            usage.begin()
+
+        self._watch.begin(lambda: self._over(root, limits))
+        try:
+            ran = self._wasi.run(program.linked, given, limits, begin)
+        finally:
+            self._watch.end()
+            usage.end()
         usage.memory = ran.memory
         self._changes = changes = root.tree.changes()
         if changes.size > limits.files:
@@ -115,17 +124,6 @@ class Worker:
         if sum(self._streams.sizes) > limits.output:
             return OUTPUT_EXIT
         return root.tree.over(limits)
-
-    @contextmanager
-    def _stdin(self, stdin: bytes | File, usage: Spent) -> Iterator[bytes | str]:
-        if isinstance(stdin, bytes):
-            usage.bytes_in += len(stdin)
-            yield stdin
-            return
-        with self._storage.open(stdin.ref) as file:
-            size = os.fstat(file.fileno()).st_size
-            usage.bytes_in += size
-            yield file.read() if size <= STDIN_INLINE else f"/proc/self/fd/{file.fileno()}"
 
 
 class Spent:
@@ -144,13 +142,13 @@ class Spent:
         self.bytes_in += program.size
 
     def begin(self) -> None:
-        self._cpu, self._began = time.process_time(), time.perf_counter()
+        self._cpu, self._began = time.thread_time(), time.perf_counter()
 
     def end(self) -> None:
         """Of the program, which may not have begun."""
         if self._began:
             self.seconds = time.perf_counter() - self._began
-            self._cpu = time.process_time() - self._cpu
+            self._cpu = time.thread_time() - self._cpu
 
     def told(self) -> Usage:
         cpu, compiling = round(self._cpu, 6), round(self.compile, 6)

@@ -31,6 +31,9 @@ class BlobServer:
         self.before: Callable[[], None] = lambda: None
         self.answer_with: tuple[int, bytes] | None = None
         """Status and body of all answers."""
+        self.uploads: list[str] = []
+        self.refuse_uploads = 0
+        """Answer uploads with this status."""
         self.cut_at: int | None = None
         """Bytes after which an answer breaks off."""
         outer = self
@@ -38,6 +41,9 @@ class BlobServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer._answer(self)
+
+            def do_POST(self) -> None:
+                outer._take(self)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -60,6 +66,17 @@ class BlobServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def _take(self, request: BaseHTTPRequestHandler) -> None:
+        left, body = int(request.headers["Content-Length"]), bytearray()
+        while len(body) < left and (chunk := request.rfile.read(min(left - len(body), 1 << 20))):
+            body += chunk
+        ref = self.add(bytes(body)) if not self.refuse_uploads else "no"
+        self.uploads.append(ref)
+        request.send_response(self.refuse_uploads or 200)
+        request.end_headers()
+        request.wfile.write(f"{ref}\n".encode())
+        request.close_connection = True
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         ref = request.path.removeprefix("/api/storage/")
@@ -156,6 +173,19 @@ def params(binary: bytes | str, *args: str, **more: object) -> Params:
     """`binary` is a module, or a ref."""
     file = File(binary) if isinstance(binary, str) else File(blob=binary)
     return Params(file, ("prog", *args), **more)  # type: ignore[arg-type]
+
+
+def worker_of(made: Rig, slot: int = 1) -> int:
+    """Its process id."""
+    popen = made.slots._alive[slot]._popen
+    assert popen is not None
+    return popen.pid
+
+
+def peak(pid: int) -> int:
+    """Bytes that a process has had in memory at most."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) << 10
 
 
 def ok(outcome: Outcome) -> Exited:
