@@ -186,6 +186,9 @@ def _image(name: str, package: str) -> ModuleType:
         made.__package__ = package
         parent = name.rpartition(".")[0]
         while parent and parent not in sys.modules:
+            if parent in _sources:
+                importlib.import_module(parent)
+                break
             sys.modules[parent] = ModuleType(parent)
             sys.modules[parent].__path__ = []
             parent = parent.rpartition(".")[0]
@@ -206,6 +209,8 @@ class _Finder:
     """Imports the modules that came as a whole."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+        if name.partition(".")[0] == "wasimoff":
+            return importlib.util.spec_from_loader(name, self, is_package=True)  # type: ignore[arg-type]
         if name not in _sources:
             return None
         _, file, package = _sources[name]
@@ -215,12 +220,26 @@ class _Finder:
         return None
 
     def exec_module(self, made: ModuleType) -> None:
+        if made.__name__ not in _sources:
+            vars(made)["__getattr__"] = _Absent
+            return
         source, file, _ = _sources[made.__name__]
         _remember(file, 1, source)
         exec(compile(source, file, "exec", dont_inherit=True), vars(made))
 
     def get_source(self, name: str) -> str:
-        return _sources[name][0]
+        return _sources[name][0] if name in _sources else ""
+
+
+class _Absent:
+    """A name of wasimoff itself, which modules that came as a whole may import, but not use."""
+
+    def __init__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("wasimoff itself isn't there where a function runs")
 
 
 # The answer
