@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from pyodide_provider.errors import TaskFault
 from pyodide_provider.native import trees
 from pyodide_provider.native.artifacts import collect
-from pyodide_provider.native.rootfs import MAX_ENTRIES
+from pyodide_provider.native.rootfs import END, END64, LOCATOR, MAX_ENTRIES
 from pyodide_provider.native.rootfs import unpack as unpack_layers
 from pyodide_provider.native.scratch import Scratch, sweep
 from tests.contract import zips as z
@@ -93,6 +94,89 @@ def test_names_that_are_too_long_or_too_deep(tmp_path: Path) -> None:
         unpack(z.make_zip({"n" * 300: b""}), str(tmp_path / "x"), 100)
     with pytest.raises(TaskFault, match="directories inside each other"):
         unpack(z.make_zip({"d/" * 300: b""}), str(tmp_path / "y"), 100)
+
+
+def test_links_that_stay_inside(tmp_path: Path) -> None:
+    links = {"a": "d/file", "d/up": "../top", "d/e/here": ".", "dangling": "nowhere", "d/round/": "", "d/again": "../d/../d/e"}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("d/file", b"text")
+        for name, target in links.items():
+            archive.writestr(link(name) if target else zipfile.ZipInfo(name), target)
+    unpack(buffer.getvalue(), str(tmp_path / "x"), 1000)
+    made = {name: os.readlink(tmp_path / "x" / name) for name, target in links.items() if target}
+    assert made == {name: target for name, target in links.items() if target}
+    trees.copy(str(tmp_path / "x"), str(tmp_path / "y"))
+    assert os.readlink(tmp_path / "y/d/up") == "../top"
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.create_system = 3
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return entry
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/etc", "..", "../x", "d/../..", "./../../x", "", "a\\b", "x\0y", "x" * 5000, b"\xff\xfe"],
+)
+def test_links_that_lead_outside_or_nowhere(tmp_path: Path, target: str | bytes) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(link("evil"), target)
+    with pytest.raises(TaskFault, match='rootfs: "evil" is a symbolic link that leads outside of the archive'):
+        unpack(buffer.getvalue(), str(tmp_path / "x"), 10000)
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    for order in ((link("d"), "d/file"), ("d/file", link("d"))):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("e/", b"")
+            for entry in order:
+                archive.writestr(entry, "e")
+        with pytest.raises(TaskFault, match="is a file and a directory"):
+            unpack(buffer.getvalue(), str(tmp_path / "x"), 1000)
+        assert not (tmp_path / "x/e/file").exists()
+        trees.remove(str(tmp_path / "x"))
+
+
+def test_a_later_archive_covers_a_link_and_does_not_follow_it(tmp_path: Path) -> None:
+    first = io.BytesIO()
+    with zipfile.ZipFile(first, "w") as archive:
+        archive.writestr("e/", b"")
+        archive.writestr(link("d"), "e")
+        archive.writestr(link("f"), "e")
+    second = io.BytesIO(z.make_zip({"d/file": b"x", "f": b"a file"}))
+    unpack_layers([("/", first), ("/", second)], str(tmp_path / "x"), 1000)
+    assert (tmp_path / "x/d/file").read_bytes() == b"x"
+    assert (tmp_path / "x/f").read_bytes() == b"a file"
+    assert os.listdir(tmp_path / "x/e") == []
+
+
+def test_an_archive_with_64_bit_sizes(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a", "w", force_zip64=True) as file:
+        file.write(b"text")
+    plain = buffer.getvalue()
+    at = plain.rindex(b"PK\5\6")
+    _, _, _, _, count, size, offset, _ = END.unpack_from(plain, at)
+    end64 = END64.pack(b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
+    end = END.pack(b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    unpack(plain[:at] + end64 + LOCATOR.pack(b"PK\6\7", 0, at, 1) + end, str(tmp_path / "x"), 100)
+    assert (tmp_path / "x/a").read_bytes() == b"text"
+    many = END64.pack(b"PK\6\6", 44, 45, 45, 0, 0, 1 << 40, 1 << 40, size, offset)
+    with pytest.raises(TaskFault, match="more than 65534 entries"):
+        unpack(plain[:at] + many + LOCATOR.pack(b"PK\6\7", 0, at, 1) + end, str(tmp_path / "y"), 100)
+    with pytest.raises(TaskFault, match="the end of its directory is not where it says"):
+        unpack(plain[:at] + end64 + LOCATOR.pack(b"PK\6\7", 0, at + 1, 1) + end, str(tmp_path / "z"), 100)
+
+
+def test_of_two_entries_of_a_name_the_later_counts(tmp_path: Path) -> None:
+    archive = z.make_zip({"a": b"first", "b": b"second"}, 0).replace(b"b", b"a")
+    unpack(archive, str(tmp_path / "x"), 100)
+    assert (tmp_path / "x/a").read_bytes() == b"second"
 
 
 def test_remove_follows_no_link(tmp_path: Path) -> None:
