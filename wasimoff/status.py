@@ -22,6 +22,10 @@ class Provider:
     done: int
     failed: int
     connected_seconds: float
+    offers: tuple[str, ...] = ()
+    """What it can do: "wasip1", "pyodide", "interactive" …; empty: the broker does not say."""
+    cpu_seconds: float | None = None
+    """Of CPU that tasks used there, as it measured them; None: the broker does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Status:
     done: int
     """Tasks answered by a provider."""
     failed: int
-    """Tasks that ended without an answer: refused, cancelled, lost, too late."""
+    """Tasks that failed there, and those that ended without an answer: refused, cancelled, lost, too late."""
 
     @property
     def slots(self) -> int:
@@ -60,7 +64,7 @@ def parse(document: Any) -> Status:
         limit=int(_number(queue, "limit")),
         note=_text(queue, "note"),
         done=int(_number(tasks, "done")),
-        failed=int(_number(tasks, "failed") or _number(tasks, "denied")),
+        failed=int(_number(tasks, "failed") + _number(tasks, "denied")),
     )
 
 
@@ -75,6 +79,8 @@ def _provider(part: Mapping[str, Any]) -> Provider:
         done=int(_number(part, "done")),
         failed=int(_number(part, "failed")),
         connected_seconds=_number(part, "connected_seconds"),
+        offers=_words(part, "offers"),
+        cpu_seconds=_number(part, "cpu_seconds") if "cpu_seconds" in part else None,
     )
 
 
@@ -91,3 +97,8 @@ def _number(part: Mapping[str, Any], name: str) -> float:
 def _text(part: Mapping[str, Any], name: str) -> str:
     value = part.get(name, "")
     return value if isinstance(value, str) else ""
+
+
+def _words(part: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = part.get(name)
+    return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list) else ()

@@ -306,6 +306,20 @@ async def test_ps(peer: Peer) -> None:
     assert (await wasimoff("ps", broker=peer.url)).code == exits.REFUSED
 
 
+async def test_ps_shows_what_providers_offer_and_used_where_the_broker_says(peer: Peer) -> None:
+    plain = {"id": 1, "name": "old", "engine": "x", "concurrency": 1, "running": 0, "done": 1, "failed": 0}
+    peer.status = {"version": "1", "providers": [plain], "queue": {}, "tasks": {"done": 3, "failed": 1, "denied": 1}}
+    text = (await wasimoff("ps", broker=peer.url)).out.decode()
+    assert "3 done, 2 failed" in text
+    assert not {"CPU", "OFFERS"} & set(text.split())
+    full = {**plain, "name": "new", "offers": ["interactive", "own", "wasip1", 3], "cpu_seconds": 75.5}
+    peer.status["providers"] = [plain, full]
+    *_, heads, old, new = (await wasimoff("ps", broker=peer.url)).out.decode().splitlines()
+    assert heads.split() == ["ID", "NAME", "SLOTS", "RUNNING", "DONE", "FAILED", "CPU", "UP", "OFFERS", "ENGINE"]
+    assert new[heads.index("CPU") :].split() == ["75.5", "s", "0", "ms", "interactive", "wasip1", "x"]
+    assert old[heads.index("OFFERS") :].split() == ["x"]
+
+
 async def test_ps_watches_until_interrupted(peer: Peer) -> None:
     process = await start("ps", "--watch", "0.1", "--json", broker=peer.url)
     assert process.stdout is not None

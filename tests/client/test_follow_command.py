@@ -137,3 +137,16 @@ async def test_no_provider_for_it_is_said_in_the_brokers_words(peer: Peer) -> No
     ended = await wasimoff("run", "-i", "x", broker=peer.url)
     assert ended.code == exits.REFUSED
     assert "takes no interactive tasks" in ended.err
+
+
+async def test_why_a_task_waits_is_told_when_it_is_talked_to(peer: Peer) -> None:
+    peer.answer = lambda link, sequence, request: None
+    peer.status = {"queue": {"note": "1 tasks wait for a provider that offers interactive: none is connected"}}
+    process = await start("run", "-i", "x", broker=peer.url, stdin=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    async with asyncio.timeout(60):
+        line = await process.stderr.readline()
+        assert line.startswith(b"wasimoff: nothing came yet; the broker says: 1 tasks wait for a provider that offers interactive")
+        process.terminate()
+        await process.communicate()
+    assert process.returncode == exits.TERMINATED

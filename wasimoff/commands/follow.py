@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 READ = 64 * 2**10
 
 
-async def talked(client: AsyncClient, task: Task, interactive: bool) -> Result:
-    """Print what the task writes as it comes; with `interactive` send what we read. Gives the Result, printed in full."""
+async def talked(client: AsyncClient, task: Task, interactive: bool, came: asyncio.Event) -> Result:
+    """Print what the task writes as it comes; with `interactive` send what we read. Gives the Result, printed in full.
+
+    Sets `came` when something came.
+    """
     from ..following import Printed
     from ..live import pieces
     from ..result import Result
@@ -28,6 +32,7 @@ async def talked(client: AsyncClient, task: Task, interactive: bool) -> Result:
     stdin = pieces(_read) if interactive else None
     async with contextlib.aclosing(client.follow(task, stdin)) as items:
         async for item in items:
+            came.set()
             out, err = printed.end(item) if isinstance(item, Result) else printed.take(item)
             if printed.differs:
                 exits.say("the task was begun again and wrote something else than what is above; from here on it is this:")

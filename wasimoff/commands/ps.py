@@ -24,7 +24,7 @@ Examples:
   wasimoff ps --watch 1
   wasimoff ps --json | jq '.providers | length'
 """
-HEADINGS = ("ID", "NAME", "SLOTS", "RUNNING", "DONE", "FAILED", "UP", "ADDRESS", "ENGINE")
+HEADINGS = ("ID", "NAME", "SLOTS", "RUNNING", "DONE", "FAILED", "CPU", "UP", "ADDRESS", "OFFERS", "ENGINE")
 
 
 @click.command("ps", help=HELP)
@@ -63,15 +63,22 @@ def table(now: status.Status, url: str) -> str:
         lines.append(exits.clean(now.note))
     if not now.providers:
         return "\n".join([*lines, "no providers"] if not now.note else lines)
-    rows = [HEADINGS, *(_row(provider) for provider in now.providers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    rows = _with_columns_that_say_something([HEADINGS, *(_row(provider) for provider in now.providers)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines.append("")
     for row in rows:
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return "\n".join(lines)
 
 
+def _with_columns_that_say_something(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    kept = [column for column in range(len(HEADINGS)) if any(row[column] for row in rows[1:])]
+    return [tuple(row[column] for column in kept) for row in rows]
+
+
 def _row(p: status.Provider) -> tuple[str, ...]:
     numbers = (p.concurrency, p.running, p.done, p.failed)
-    cells = (str(p.id), p.name, *map(str, numbers), seconds(p.connected_seconds), p.address, p.engine)
+    cpu = "" if p.cpu_seconds is None else seconds(p.cpu_seconds)
+    offers = " ".join(word for word in p.offers if word != "own")
+    cells = (str(p.id), p.name, *map(str, numbers), cpu, seconds(p.connected_seconds), p.address, offers, p.engine)
     return tuple(exits.clean(cell).replace("\n", " ")[:60] for cell in cells)

@@ -12,6 +12,7 @@ from .common import broker_options, connect, perform, read_stdin
 from .follow import talked
 from .options import task_options, wishes
 from .show import about, finish, usage_line
+from .waiting import told_why
 
 HELP = """Run a program on somebody's machine.
 
@@ -64,8 +65,8 @@ def run_command(
     task = Task(binary, args, stdin=given, immediate=immediate, timeout=timeout, trace=trace, **wishes(**options))
 
     async def work() -> Result:
-        async with client:
-            return await (talked(client, task, interactive) if follow or interactive else client.submit(task))
+        async with client, told_why(client, interactive or sys.stderr.isatty()) as came:
+            return await (talked(client, task, interactive, came) if follow or interactive else client.submit(task))
 
     result = perform(work())
     code = finish(result, output, as_json=as_json, streams=not (follow or interactive))
