@@ -57,7 +57,8 @@ class Storage:
         connection = connect(parts.netloc, timeout=SILENCE, blocksize=CHUNK)
         hashing = _Hashing(file)
         try:
-            connection.request("POST", f"{parts.path}/upload", cast(Any, hashing), {"Content-Length": str(size)})
+            path = f"{parts.path}/upload?media=application/octet-stream"
+            connection.request("POST", path, cast(Any, hashing), {"Content-Length": str(size)})
             answer = connection.getresponse()
             said = answer.read(1000).decode("utf-8", "replace").strip()
         except (OSError, HTTPException) as error:

@@ -141,12 +141,15 @@ async def test_no_provider_for_it_is_said_in_the_brokers_words(peer: Peer) -> No
 
 async def test_why_a_task_waits_is_told_when_it_is_talked_to(peer: Peer) -> None:
     peer.answer = lambda link, sequence, request: None
-    peer.status = {"queue": {"note": "1 tasks wait for a provider that offers interactive: none is connected"}}
+    note = "1 tasks wait for a provider that offers interactive: none is connected"
+    peer.status = {"queue": {"note": note}}
     process = await start("run", "-i", "x", broker=peer.url, stdin=asyncio.subprocess.PIPE)
     assert process.stderr is not None
     async with asyncio.timeout(60):
         line = await process.stderr.readline()
-        assert line.startswith(b"wasimoff: nothing came yet; the broker says: 1 tasks wait for a provider that offers interactive")
+        assert line.startswith(
+            b"wasimoff: nothing came yet; the broker says: 1 tasks wait for a provider that offers interactive"
+        )
         process.terminate()
         await process.communicate()
     assert process.returncode == exits.TERMINATED
