@@ -21,8 +21,12 @@ from broker.core.state import State as BrokerState
 from broker.core.task import Provider, Task
 from pyodide_provider.core import events as pe
 from pyodide_provider.core import instructions as pi
-from pyodide_provider.core.run import Broken, Ended, Exited, Failed, File, Params, Run
+from pyodide_provider.core.run import NO_LIMITS, Broken, Ended, Exited, Failed, File, Limits, Params, Run
 from pyodide_provider.core.state import State as ProviderState
+
+WALL = 0.5
+"""Seconds; some runs take longer."""
+LIMITED = "with a limit of time"
 
 
 @dataclass(eq=False)
@@ -55,6 +59,8 @@ class Simulation:
         self.random = random
         self.now = 0.0
         self.faulty = True
+        self.stopped = 0
+        """Tasks that ended at their limit of time, counted by `check`."""
         self.policy = Policy(max_refusals=50, max_losses=50, ping_seconds=5, run_seconds=120, cancel_grace=20)
         self.broker = BrokerState(self.policy)
         self.outcomes: dict[str, list[Outcome]] = {}
@@ -88,7 +94,8 @@ class Simulation:
     def _perform_broker(self, instruction: bi.Instruction) -> None:
         match instruction:
             case bi.Assign(run):
-                asked = Run(run.sequence, run.task.id, run.attempt, Params(File(run.task.module)))
+                limits = Limits(WALL) if run.task.payload == LIMITED else NO_LIMITS
+                asked = Run(run.sequence, run.task.id, run.attempt, Params(File(run.task.module), limits=limits))
                 self._to_host(run.provider, lambda: pe.RunAsked(asked))
             case bi.Cancel(run, sequence, reason):
                 self._to_host(run.provider, lambda: pe.CancelAsked(sequence, run.task.id, reason))
@@ -205,6 +212,8 @@ class Simulation:
         run = host.posted[slot][0]
         host.ran[run.task, run.attempt] += 1
         seconds = self.random.choice([0.0005, 0.002, 0.05, 1.0])
+        if run.params.limits.wall:
+            self.tell_host(host, pe.RunBegan(slot, run.sequence))
 
         def done() -> None:
             if slot not in host.posted or not host.posted[slot] or host.posted[slot][0] is not run:
@@ -271,7 +280,8 @@ class Simulation:
         name = f"t{len(self.tasks)}"
         until = None if deadline is None else self.now + deadline
         module = self.random.choice(["m", "n"])
-        task = Task(name, self.random.choice("ab"), frozenset({"wasip1"}), module, name, None, 1, deadline=until)
+        limited = self.random.choice([LIMITED, "no limit"])
+        task = Task(name, self.random.choice("ab"), frozenset({"wasip1"}), module, limited, None, 1, deadline=until)
         self.tasks.append(task)
         self.outcomes[name] = []
         self.tell_broker(be.TaskSubmitted(task))
@@ -292,6 +302,8 @@ class Simulation:
             outcomes = self.outcomes[task.id]
             assert len(outcomes) == 1, f"{self.broker.story(task)}\nresolved {len(outcomes)} times"
             outcome = outcomes[0]
+            if isinstance(outcome, Answered) and isinstance(outcome.answer, Failed):
+                self.stopped += 1
             if isinstance(outcome, Answered) and isinstance(outcome.answer, Exited):
                 assert outcome.answer.stdout == task.id.encode(), "somebody else's answer"
         assert not self.broker.running

@@ -64,4 +64,5 @@ def test_nothing_breaks_and_nothing_runs_twice() -> None:
     assert sum(runs) == 300
     assert set(runs) == {1}
     assert world.broker.strays == 0
+    assert 0 < world.stopped < 300
     assert all(host.state.done for host in world.hosts)
