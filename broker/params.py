@@ -42,6 +42,11 @@ def _bounded(items: Sequence[T], what: str, most: int) -> Sequence[T]:
     return items
 
 
+def is_plain(params: Wasip1) -> bool:
+    """Whether it refers to nothing but its program: so do most, and need no list."""
+    return params.HasField("binary") and not (params.HasField("rootfs") or params.HasField("stdin_file") or params.roots)
+
+
 def look(params: Params) -> tuple[list[tuple[str, pb.File]], bool]:
     """The files that params refer to, each with what it is called (a program first), and whether only a provider that knows
     our extensions would do what they say. Raises Refused when there is nothing to run, or something is given twice.
@@ -88,6 +93,9 @@ def needs(kind: str, own: bool, threads: bool) -> frozenset[str]:
 @cache
 def interactively(needed: frozenset[str]) -> frozenset[str]:
     return needed | {INTERACTIVE}
+
+
+PLAIN = needs("wasip1", False, False)
 
 
 class Caps:

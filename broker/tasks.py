@@ -15,7 +15,7 @@ from broker.dispatcher import Dispatcher
 from broker.errors import Refused
 from broker.following import Feed, Follower
 from broker.modules import Modules
-from broker.params import DATA, Caps, Params, inline, interactively, look, needs
+from broker.params import DATA, PLAIN, Caps, Params, inline, interactively, is_plain, look, needs
 from broker.replies import Reply, Request, Response, address, asked
 from broker.trace import Event, stamp
 from pyodide_provider.wire import messages_pb2 as pb
@@ -76,19 +76,7 @@ class Tasks:
         task writes, `feed` brings its standard input: only doors that carry such things have them. Raises Refused, or
         Inline when files must be stored first; `reply` is not called then.
         """
-        if not request.HasField("params"):
-            raise Refused("invalid_argument", NOTHING[type(request)])
-        params = request.params
-        files, own = look(params)
-        refs = [self._resolve(file, what) for what, file in files]
-        self._caps.apply(params)
-        if type(request) is pb.Task.Wasip1.Request:
-            kind, module = "wasip1", refs[0]
-            threads = self._modules.threaded.get(module)
-            if threads is None:
-                threads = self._threaded(module)
-        else:
-            kind, module, threads = "pyodide", "", False
+        module, needed = self._check(request)
         if weight > self._most:
             text = f"the task holds {weight} bytes; all that wait may hold {self._most}: upload files and refer to them"
             raise Refused("resource_exhausted", text)
@@ -99,7 +87,7 @@ class Tasks:
             info.requester = requester
         else:
             requester = info.requester
-        task = Task(task_id, requester, needs(kind, own, threads), module, request, reply, weight)
+        task = Task(task_id, requester, needed, module, request, reply, weight)
         if request.HasField("qos"):
             self._apply_qos(task, request.qos, follower, feed)
         if deadline is not None:
@@ -109,6 +97,25 @@ class Tasks:
             stamp(info.trace, Event.BrokerQueueTask)
         self._dispatcher.handle(e.TaskSubmitted(task))
         return task
+
+    def _check(self, request: Request) -> tuple[str, frozenset[str]]:
+        """The digest of the program ("": none), and what the task needs; its files are resolved, its limits cut."""
+        params = request.params
+        own = False
+        if isinstance(params, pb.Task.Wasip1.Params) and is_plain(params):
+            module = self._resolve(params.binary, "binary")
+        else:
+            if not request.HasField("params"):
+                raise Refused("invalid_argument", NOTHING[type(request)])
+            files, own = look(params)
+            module, *_ = [self._resolve(file, what) for what, file in files] or [""]
+        self._caps.apply(params)
+        if isinstance(params, pb.Task.Pyodide.Params):
+            return "", needs("pyodide", own, False)
+        threads = self._modules.threaded.get(module)
+        if threads is None:
+            threads = self._threaded(module)
+        return module, needs("wasip1", own, threads) if own or threads else PLAIN
 
     def _threaded(self, module: str) -> bool:
         """Whether a program that was never looked at starts threads."""
