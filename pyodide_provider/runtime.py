@@ -22,7 +22,7 @@ from .errors import PeerError, TaskFault, UsageError
 from .ports import Blobs, Clock, Slots, StatusSink, Transport
 from .traces import Event as Traced
 from .traces import Traces
-from .translate import MAX_SEQUENCE, answer_of, fault, python_run_of, run_of, too_large
+from .translate import MAX_EXACT, answer_of, fault, python_run_of, run_of, too_large
 from .wire import codec
 from .wire import messages_pb2 as pb
 
@@ -139,8 +139,8 @@ class Runtime:
         try:
             if not sequence and not envelope.HasField("sequence"):
                 raise PeerError("a Request needs a sequence")
-            if sequence > MAX_SEQUENCE:
-                raise PeerError(f"sequence {sequence} is too large, at most {MAX_SEQUENCE} is taken")
+            if sequence > MAX_EXACT:
+                raise PeerError(f"sequence {sequence} is too large, at most {MAX_EXACT} is taken")
             payload = codec.unpack(envelope)
             answer = _ANSWERS.get(type(payload))
             if answer is None:

@@ -20,9 +20,10 @@ from .errors import TaskFault
 from .wire import codec
 from .wire import messages_pb2 as pb
 
-MAX_SEQUENCE = 2**53 - 1
-"""Sequences are keys in JSON messages to Web Workers, where larger numbers are not exact."""
+MAX_EXACT = 2**53 - 1
+"""Sequences and sizes are numbers in JSON messages to Web Workers, where larger ones are not exact."""
 
+MAX_ROOTS = 16
 MAX_PATH = 4096
 """Characters of the path of a root."""
 
@@ -51,10 +52,10 @@ def run_of(sequence: int, request: pb.Task.Wasip1.Request) -> Run:
             _file(params.binary, "binary"),
             args,
             envs,
-            _file(params.stdin_file, "stdin") if params.HasField("stdin_file") else params.stdin,
+            _stdin(params),
             _file(params.rootfs, "rootfs") if params.HasField("rootfs") else None,
             artifacts,
-            tuple([(_mount(root.path), _file(root.file, f"root at {root.path[:80]}")) for root in params.roots]),
+            _roots(params) if params.roots else (),
             _limits(params.limits) if params.HasField("limits") else NO_LIMITS,
             qos.follow,
             qos.by_reference,
@@ -102,6 +103,21 @@ def _check_envs(envs: tuple[str, ...]) -> None:
             raise TaskFault(f"envs are KEY=VALUE, not {text[:80]!r}")
 
 
+def _stdin(params: pb.Task.Wasip1.Params) -> bytes | File:
+    if not params.HasField("stdin_file"):
+        return params.stdin
+    if params.HasField("stdin"):
+        raise TaskFault("the task has both stdin and stdin_file")
+    file = _file(params.stdin_file, "stdin")
+    return file if file.blob is None else file.blob
+
+
+def _roots(params: pb.Task.Wasip1.Params) -> tuple[tuple[str, File], ...]:
+    if len(params.roots) > MAX_ROOTS:
+        raise TaskFault(f"{len(params.roots)} roots, at most {MAX_ROOTS} are taken")
+    return tuple([(_mount(root.path), _file(root.file, f"root at {root.path[:80]}")) for root in params.roots])
+
+
 def _mount(path: str) -> str:
     """The absolute path of a root, as "/a/b"."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
@@ -111,7 +127,9 @@ def _mount(path: str) -> str:
 
 
 def _limits(limits: pb.Task.Limits) -> Limits:
-    return Limits(limits.wall_ms / 1000, limits.memory, limits.output, limits.files, limits.threads)
+    most = MAX_EXACT
+    sizes = (min(limits.memory, most), min(limits.output, most), min(limits.files, most))
+    return Limits(limits.wall_ms / 1000, *sizes, limits.threads)
 
 
 def _file(file: pb.File, what: str) -> File:

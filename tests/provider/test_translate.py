@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyodide_provider.core.run import Broken, Exited, Failed, File, Outcome, Params, Run
+from pyodide_provider.core.run import Broken, Exited, Failed, File, Limits, Outcome, Params, Run
 from pyodide_provider.errors import TaskFault
 from pyodide_provider.translate import answer_of, is_ref, run_of
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 
 REF = "sha256:" + "0a" * 32
+Root = pb.Task.Wasip1.Root
 
 
 def by_generated_classes(run: Run, outcome: Outcome) -> pb.Envelope:
@@ -80,6 +81,33 @@ def test_an_empty_inline_binary_is_one_and_the_slot_will_say_what_is_wrong_with_
     assert run_of(1, request).params.binary == File(blob=b"")
 
 
+def test_our_own_fields_become_part_of_a_run() -> None:
+    request = _params(
+        binary=pb.File(ref=REF), roots=[Root(path="/a//./b/", file=pb.File(ref=REF))], stdin_file=pb.File(ref=REF)
+    )
+    request.params.limits.wall_ms = 1500
+    request.params.limits.threads = 3
+    request.qos.follow = request.qos.by_reference = True
+    params = run_of(1, request).params
+    assert params.roots == (("/a/b", File(REF)),)
+    assert params.stdin == File(REF)
+    assert params.limits == Limits(1.5, 0, 0, 0, 3)
+    assert params.follow
+    assert params.by_reference
+
+
+def test_stdin_that_came_as_an_inline_file_is_plain_stdin() -> None:
+    request = _params(binary=pb.File(ref=REF), stdin_file=pb.File(blob=b"1,2"))
+    assert run_of(1, request).params.stdin == b"1,2"
+
+
+def test_sizes_beyond_all_measure_are_ones_that_every_worker_can_read() -> None:
+    most = 2**64 - 1
+    request = _params(binary=pb.File(ref=REF), limits=pb.Task.Limits(wall_ms=most, memory=most, output=most, files=most))
+    exact = 2**53 - 1
+    assert run_of(1, request).params.limits == Limits(most / 1000, exact, exact, exact, 0)
+
+
 def _params(**fields: object) -> pb.Task.Wasip1.Request:
     return pb.Task.Wasip1.Request(params=pb.Task.Wasip1.Params(**fields))  # type: ignore[arg-type]
 
@@ -98,6 +126,13 @@ def _params(**fields: object) -> pb.Task.Wasip1.Request:
         (_params(binary=pb.File(ref=REF), envs=["A=\0"]), "NUL"),
         (_params(binary=pb.File(ref=REF), envs=["PATH"]), "KEY=VALUE, not 'PATH'"),
         (_params(binary=pb.File(ref=REF), envs=["=x"]), "KEY=VALUE, not '=x'"),
+        (_params(binary=pb.File(ref=REF), stdin=b"", stdin_file=pb.File(ref=REF)), "both stdin and stdin_file"),
+        (_params(binary=pb.File(ref=REF), stdin_file=pb.File(ref="x")), "the ref of the stdin is not"),
+        (_params(binary=pb.File(ref=REF), roots=[Root(path="/x")] * 10_000), "10000 roots, at most 16"),
+        (_params(binary=pb.File(ref=REF), roots=[Root(path="/x")]), "the root at /x needs a ref or a blob"),
+        (_params(binary=pb.File(ref=REF), roots=[Root(path="x", file=pb.File(ref=REF))]), "mounted at an absolute path"),
+        (_params(binary=pb.File(ref=REF), roots=[Root(path="/a/../..", file=pb.File(ref=REF))]), "without .."),
+        (_params(binary=pb.File(ref=REF), roots=[Root(path="/" + "a" * 5000, file=pb.File(ref=REF))]), "not at '/aaa"),
     ],
 )
 def test_a_request_that_nobody_could_do_is_told_why(request_: pb.Task.Wasip1.Request, words: str) -> None:
