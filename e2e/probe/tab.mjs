@@ -4,10 +4,10 @@ import { Host } from '../../static/js/wasi/host.js';
 import { execute } from '../../static/js/wasi/run.js';
 
 const module = new WebAssembly.Module(readFileSync(new URL('probe.wasm', import.meta.url)));
-const limits = { output: 16 << 20, files: 64 << 20 };
+const given = { module, args: ['probe'], envs: [], artifacts: [], root: null, limits: { output: 16 << 20, files: 64 << 20, memory: 2 ** 32 }, begin() {} };
 const host = new Host();
 const printed = JSON.parse(readFileSync(0, 'utf8')).map((script) => {
-  const end = execute(host, module, { key: 1, args: ['probe'] }, new TextEncoder().encode(script), null, limits);
+  const { end } = execute(host, { ...given, stdin: new TextEncoder().encode(script) });
   return end.error ?? new TextDecoder().decode(end.stdout);
 });
 process.stdout.write(JSON.stringify(printed));

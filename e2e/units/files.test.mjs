@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { unzipSync } from 'fflate';
 import { wasi } from '@bjorn3/browser_wasi_shim';
-import { Budget } from '../../static/js/wasi/faults.js';
+import { Budget } from '../../static/js/wasi/limits.js';
 import { Descriptors } from '../../static/js/wasi/descriptors.js';
 import { RunDirectory, RunFile } from '../../static/js/wasi/files.js';
 import { OpenDirectory } from '../../static/js/wasi/open.js';
+import { matcher } from '../../static/js/wasi/glob.js';
 import { resolve } from '../../static/js/wasi/resolve.js';
 import { collect } from '../../static/js/wasi/artifacts.js';
 
@@ -147,20 +148,47 @@ test('numbers of descriptors: the highest that is free, else the next one; there
   }, thrown(wasi.ERRNO_NFILE));
 });
 
-test('artifacts: files, directories with all below, and what is missing', () => {
+test('artifacts: a file by its name, of a directory what the run wrote, and what is missing', () => {
   const root = rootOf(tree());
   open(root, 'out.txt', wasi.OFLAGS_CREAT).write(bytes('made'));
-  const { zip, missing } = collect(root, ['/out.txt', 'dir', 'dir/b', 'nowhere', '../a'], 1000);
-  assert.deepEqual(Object.keys(unzipSync(zip)), ['out.txt', 'dir/', 'dir/b']);
-  assert.deepEqual(missing, ['nowhere', '../a']);
+  open(root, 'dir/c', wasi.OFLAGS_CREAT).write(bytes('made, too'));
+  const names = (paths) => {
+    const { zip, missing } = collect(root, paths, 1000);
+    return [Object.keys(unzipSync(zip)), missing];
+  };
+  assert.deepEqual(names(['/out.txt', 'a', 'dir', 'nowhere', '../a']), [['out.txt', 'a', 'dir/', 'dir/c'], ['nowhere', '../a']]);
+  assert.deepEqual(names(['/']), [['dir/c', 'out.txt'], []]);
+  assert.deepEqual(names(['*.txt', '**/c', 'b*', 'd?r/[!b]']), [['out.txt', 'dir/c'], ['b*']]);
+  open(root, 'dir/b').write(bytes('x'));
+  root.take('moved', root, 'dir');
+  root.makeLink('link', 'a');
+  assert.deepEqual(names(['moved', 'link']), [['moved/', 'moved/b', 'moved/c'], ['link']]);
 });
 
-test('artifacts beyond the limit, or nested without end, are refused', () => {
-  const deep = new Map();
-  let at = deep;
-  for (let i = 0; i < 300; i++) at.set('d', (at = new Map()));
-  assert.throws(() => collect(rootOf(deep), ['/'], 1000), /artifacts: more than 256 directories/);
-  assert.throws(() => collect(rootOf(tree()), ['/'], 8), /artifacts: files limit exceeded: more than 8 bytes/);
+test('artifacts: what is moved is new where it is now, also when nobody looked into it', () => {
+  const root = rootOf(tree());
+  root.take('other', root, 'dir');
+  assert.deepEqual(Object.keys(unzipSync(collect(root, ['/'], 1000).zip)), ['other/', 'other/b']);
+});
+
+test('patterns are matched as shells do, in steps as many as pattern times name', () => {
+  const matches = (pattern, path) => matcher(pattern.split('/'))(path.split('/'));
+  for (const [pattern, path] of [['*', 'a'], ['*', 'a/b'], ['a*c', 'abbc'], ['[a-c]x', 'bx'], ['[]]', ']'], ['[!]]', 'a'], ['**', 'a/b'], ['**/b', 'b'], ['a/**/b', 'a/x/y/b'], ['[', '[']]) {
+    assert.ok(matches(pattern, path), `${pattern} ${path}`);
+  }
+  for (const [pattern, path] of [['*', ''], ['a', 'b'], ['a/*', 'a'], ['?', 'ab'], ['[!a]', 'a'], ['[z-a]', 'b'], ['**/b', 'a'], ['a*c', 'abcd']]) {
+    assert.ok(!matches(pattern, path) || path === '', `${pattern} ${path}`);
+  }
+  assert.ok(!matches('*a'.repeat(100) + 'b', 'a'.repeat(250)));
+});
+
+test('artifacts beyond the limit, nested without end, or of many patterns, are refused', () => {
+  const root = rootOf(null);
+  let at = root;
+  for (let i = 0; i < 300; i++) at = at.makeDirectory('d');
+  assert.throws(() => collect(root, ['/'], 1000), /artifacts: more than 256 directories/);
+  assert.throws(() => collect(rootOf(tree()), ['a', 'dir/b'], 8), /artifacts: files limit exceeded: more than 8 bytes/);
+  assert.throws(() => collect(rootOf(tree()), Array(101).fill('*'), 8), /artifacts: more than 100 patterns/);
 });
 
 test('statistics have their times where preview 1 wants them', () => {

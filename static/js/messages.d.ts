@@ -38,6 +38,8 @@ export interface Limits {
   output: number;
   /** Bytes that a run may write, and that a rootfs may have unpacked. */
   files: number;
+  /** Bytes of linear memory; all that can be addressed when it is left out. */
+  memory?: number;
 }
 
 export interface StartField {

@@ -34,14 +34,15 @@ export class Blobs {
   }
 
   /**
-   * The blob, checked, and its module, compiled while it arrived.
+   * The blob, checked, and its module, compiled while it arrived unless it is to be compiled in another form.
    * @param {string} ref
+   * @param {(bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>} form  gives the same bytes to have them as they are
    * @returns {Promise<{bytes: Uint8Array<ArrayBuffer>, compiling: Promise<WebAssembly.Module>}>}
    * @throws {Fault | Broken} as `get`; `compiling` gives WebAssembly.CompileError
    */
-  async compile(ref) {
+  async compile(ref, form) {
     const pushed = this.#pushed.get(ref);
-    if (pushed) return { bytes: pushed, compiling: WebAssembly.compile(pushed) };
+    if (pushed) return { bytes: pushed, compiling: WebAssembly.compile(form(pushed)) };
     const response = await this.#fetch(ref);
     const streams = typeof WebAssembly.compileStreaming === 'function' && response.headers.get('content-type') === 'application/wasm';
     const copy = streams ? response.clone() : response;
@@ -49,7 +50,27 @@ export class Blobs {
     streamed?.catch(() => {}); // told when it is awaited; a wrong digest is told first
     const bytes = await body(copy);
     await check(ref, bytes);
-    return { bytes, compiling: streamed ?? WebAssembly.compile(bytes) };
+    const formed = form(bytes);
+    return { bytes, compiling: streamed && formed === bytes ? streamed : WebAssembly.compile(formed) };
+  }
+
+  /**
+   * Stores what a run leaves behind.
+   * @param {Uint8Array<ArrayBuffer>} bytes
+   * @returns {Promise<string>} its ref
+   * @throws {Fault} when it is too large to be stored  @throws {Broken} when it can't be stored now
+   */
+  async store(bytes) {
+    const url = `${this.storage}/upload?media=application/octet-stream`;
+    const response = await fetch(url, { method: 'POST', body: bytes }).catch((error) => {
+      throw new Broken(`output could not be stored at ${url}: ${error.message}`);
+    });
+    const said = (await response.text().catch(() => '')).trim();
+    if (response.status === 413) throw new Fault(`the output is too large to be stored: ${bytes.length} bytes; ${said.slice(0, 300)}`);
+    if (!response.ok) throw new Broken(`output could not be stored: ${url} answered ${response.status} ${response.statusText}`);
+    const ref = `sha256:${await sha256(bytes)}`;
+    if (said !== ref) throw new Broken(`output was stored as ${said.slice(0, 80)}, but it is ${ref}`);
+    return ref;
   }
 
   /** @param {string} ref */

@@ -9,21 +9,8 @@ export class Broken extends Error {
   name = 'Broken';
 }
 
-/** An amount of bytes that one run may use up; to use more is a fault that names the limit. */
-export class Budget {
-  /** @param {string} name @param {number} limit in bytes */
-  constructor(name, limit) {
-    this.name = name;
-    this.limit = limit;
-    this.used = 0;
-  }
-
-  /** @param {number} amount  negative to give back */
-  take(amount) {
-    this.used += amount;
-    if (this.used > this.limit) throw new Fault(`${this.name} limit exceeded: more than ${this.limit} bytes`);
-  }
-}
+const MAX_FRAMES = 16;
+const MAX_NAME = 200;
 
 /** A trap's kind, as wasmtime words it, by what V8, SpiderMonkey and JavaScriptCore say. The first match counts. */
 const KINDS = /** @type {[RegExp, string][]} */ ([
@@ -41,15 +28,16 @@ const KINDS = /** @type {[RegExp, string][]} */ ([
 ]);
 
 /**
- * What made a program stop, in the words that native providers use too; and in which function, if the module names it.
+ * What made a program stop, in the words that native providers use too; and in which functions, as far as the module names them.
  * @param {unknown} thrown
+ * @param {string} module the name that the module gives itself
  * @returns {string}
  */
-export function trapText(thrown) {
+export function trapText(thrown, module) {
   if (thrown instanceof Stop) return thrown.message;
   if (!(thrown instanceof Error)) return isException(thrown) ? 'uncaught exception' : String(thrown);
-  const name = functionName(thrown.stack ?? '');
-  return name ? `${kind(thrown)}: in ${name}` : kind(thrown);
+  const lines = functionNames(thrown.stack ?? '', module).map((name) => `in ${printable(name)}`);
+  return lines.length ? `${kind(thrown)}: ${lines.join('\n  ')}` : kind(thrown);
 }
 
 /** @param {Error} error */
@@ -64,11 +52,22 @@ function isException(thrown) {
 }
 
 /**
- * The innermost function of the program, out of a stack as V8 or SpiderMonkey print it; "" when it has no name.
- * @param {string} stack
+ * The functions of the program that were running, the innermost first, out of a stack as V8 (which puts the module's name
+ * before them) or SpiderMonkey print it; those without a name are left out.
+ * @param {string} stack @param {string} module
  */
-function functionName(stack) {
-  const frame = stack.split('\n').find((line) => /wasm-function\[\d+\]/.test(line)) ?? '';
-  const match = /^\s*at (\S.*) \(wasm:/.exec(frame) ?? /^(?!wasm-function)([^@]+)@/.exec(frame);
-  return match ? match[1].slice(0, 200) : '';
+function functionNames(stack, module) {
+  const names = [];
+  for (const line of stack.split('\n')) {
+    if (names.length === MAX_FRAMES) break;
+    const found = /^\s*at (.+) \(\S+:wasm-function\[\d+\]:0x[0-9a-f]+\)$/.exec(line) ?? /^(?!wasm-function)(.+)@\S+:wasm-function\[/.exec(line);
+    const name = found?.[1] ?? '';
+    if (name && name !== module) names.push(module && name.startsWith(`${module}.`) ? name.slice(module.length + 1) : name);
+  }
+  return names;
+}
+
+/** @param {string} name */
+function printable(name) {
+  return name.slice(0, MAX_NAME).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
 }

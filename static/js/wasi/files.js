@@ -11,7 +11,7 @@ import { Symlink } from './tree.js';
 
 /** @typedef {import('./tree.js').Tree} Tree */
 /** @typedef {import('./tree.js').Node} Node */
-/** @typedef {{budget: import('./faults.js').Budget, began: number}} Volume  what all of a run's files share */
+/** @typedef {{budget: import('./limits.js').Budget, began: number}} Volume  what all of a run's files share */
 
 const ENTRY_COST = 256; // what a file or directory costs us beside its bytes
 const DIRECTORY_SIZE = 4096; // what file systems say

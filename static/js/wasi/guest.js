@@ -12,10 +12,11 @@ export class Guest {
   #view = NOTHING;
   #bytes = new Uint8Array(NOTHING.buffer);
 
-  /** @param {WebAssembly.Exports} exports */
+  /** @param {WebAssembly.Exports} exports @returns {WebAssembly.Memory | null} what it has of it */
   attach({ memory }) {
     this.memory = memory instanceof WebAssembly.Memory ? memory : null;
     this.#view = NOTHING;
+    return this.memory;
   }
 
   /** Lets go of the memory, which may be large. */

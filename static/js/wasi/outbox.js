@@ -10,7 +10,7 @@ const QUICK = 0.5; // ms
 const REMEMBERED = 512;
 
 /** @typedef {import('../messages.js').RunField} RunField */
-/** @typedef {import('./run.js').End & {key: number, seconds: number}} KeyedEnd */
+/** @typedef {import('./run.js').End & {key: number, seconds: number, usage?: import('../messages.js').Usage}} KeyedEnd */
 
 export class Outbox {
   /** @type {KeyedEnd[]} */
@@ -62,19 +62,25 @@ function encode(ends) {
   /** @type {Uint8Array[]} */
   const parts = [];
   let length = 0;
-  /** @param {Uint8Array | undefined} bytes @returns {[number, number] | undefined} */
+  /** @param {Uint8Array | {ref: string} | undefined} bytes */
   const place = (bytes) => {
-    if (!bytes?.length) return undefined;
+    if (!(bytes instanceof Uint8Array)) return bytes;
+    if (!bytes.length) return undefined;
     parts.push(bytes);
     length += bytes.length;
     return [length - bytes.length, bytes.length];
   };
   const ended = ends.map(({ stdout, stderr, artifacts, ...rest }) => ({ ...rest, stdout: place(stdout), stderr: place(stderr), artifacts: place(artifacts) }));
+  return { header: JSON.stringify({ ended }), body: joined(parts, length) };
+}
+
+/** @param {Uint8Array[]} parts @param {number} length of all */
+export function joined(parts, length) {
   const body = new Uint8Array(length);
   let at = 0;
   for (const part of parts) {
     body.set(part, at);
     at += part.length;
   }
-  return { header: JSON.stringify({ ended }), body };
+  return body;
 }

@@ -1,13 +1,15 @@
 /** Compiled modules, ready to run: looked at once when they are compiled, kept while they are used. */
 import { Lru } from '../shared/lru.js';
 import { Fault } from './faults.js';
+import { withMemoryLimit } from './sections.js';
 
 /** @typedef {import('../messages.js').FileField} FileField */
+/** @typedef {{module: WebAssembly.Module, size: number, seconds: number}} Program  bytes of wasm; seconds that compiling took, 0 if it was kept */
 
 const KEPT_BYTES = 64 << 20; // of wasm, in each worker; the compiled code is some times larger
 
 export class Programs {
-  /** @type {Lru<WebAssembly.Module>} */
+  /** @type {Lru<Program>} */
   #kept = new Lru(KEPT_BYTES);
 
   /** @param {import('./blobs.js').Blobs} blobs @param {Record<string, unknown>} offered  names of the functions of WASI */
@@ -16,33 +18,41 @@ export class Programs {
     this.offered = offered;
   }
 
-  /** @param {FileField} binary */
-  kept(binary) {
-    return 'ref' in binary ? this.#kept.get(binary.ref) : undefined;
+  /** @param {FileField} binary @param {number} memory limit in bytes */
+  kept(binary, memory) {
+    return 'ref' in binary ? this.#kept.get(key(binary.ref, memory)) : undefined;
   }
 
   /**
    * @param {FileField} binary
    * @param {Uint8Array<ArrayBuffer>} body of the message that names it
-   * @returns {Promise<WebAssembly.Module>}
+   * @param {number} memory limit in bytes
+   * @returns {Promise<Program>}
    * @throws {Fault} when it is no module that we can start; Broken when it can't be had now
    */
-  async load(binary, body) {
-    const { bytes, compiling } = await this.#compile(binary, body);
+  async load(binary, body, memory) {
+    const began = performance.now();
+    const { bytes, compiling } = await this.#compile(binary, body, memory);
     const module = await compiling.catch((error) => {
       throw error instanceof WebAssembly.CompileError ? new Fault(notRunnable(bytes, error)) : error;
     });
     check(module, this.offered);
-    if ('ref' in binary) this.#kept.set(binary.ref, module, bytes.length);
-    return module;
+    const program = { module, size: bytes.length, seconds: 0 };
+    if ('ref' in binary) this.#kept.set(key(binary.ref, memory), program, bytes.length);
+    return { ...program, seconds: (performance.now() - began) / 1000 };
   }
 
-  /** @param {FileField} binary @param {Uint8Array<ArrayBuffer>} body */
-  async #compile(binary, body) {
-    if ('ref' in binary) return this.blobs.compile(binary.ref);
+  /** @param {FileField} binary @param {Uint8Array<ArrayBuffer>} body @param {number} memory */
+  async #compile(binary, body, memory) {
+    if ('ref' in binary) return this.blobs.compile(binary.ref, (bytes) => withMemoryLimit(bytes, memory));
     const bytes = body.subarray(binary.blob[0], binary.blob[0] + binary.blob[1]);
-    return { bytes, compiling: WebAssembly.compile(bytes) };
+    return { bytes, compiling: WebAssembly.compile(withMemoryLimit(bytes, memory)) };
   }
+}
+
+/** @param {string} ref @param {number} memory */
+function key(ref, memory) {
+  return `${memory} ${ref}`;
 }
 
 /** @param {Uint8Array} bytes @param {Error} error */
@@ -50,7 +60,9 @@ function notRunnable(bytes, error) {
   const begins = String.fromCharCode(...bytes.subarray(0, 8));
   if (!begins.startsWith('\0asm')) return 'not a WebAssembly module: it does not begin with \\0asm';
   if (begins === '\0asm\x0d\0\x01\0') return 'this is a WebAssembly component; only core modules for WASI preview 1 are taken';
-  return `not a WebAssembly module that this browser can run: ${error.message.replace(/^WebAssembly\.\w+\(\): /, '')}`;
+  const text = error.message.replace(/^WebAssembly\.\w+\(\): /, '');
+  const found = /^(.*) @\+(\d+)$/s.exec(text);
+  return `not a WebAssembly module that this browser can run: ${found ? `at offset ${found[2]}: ${found[1]}` : text}`;
 }
 
 const NAMED = 20;

@@ -1,25 +1,25 @@
 /** A slot: takes runs, does them in order, answers each once (docs/slot-protocol.md). Knows nothing of workers. */
-import { Lru } from '../shared/lru.js';
 import { Blobs } from './blobs.js';
+import { Follower } from './follow.js';
 import { Host } from './host.js';
-import { Outbox } from './outbox.js';
+import { limitsOf } from './limits.js';
+import { joined, Outbox } from './outbox.js';
 import { Programs } from './programs.js';
+import { Roots } from './roots.js';
 import { execute, failure, starved } from './run.js';
-import { unpack } from './zip.js';
 
 /** @typedef {import('../messages.js').RunField} RunField */
-/** @typedef {import('./tree.js').Tree} Tree */
+/** @typedef {import('./outbox.js').KeyedEnd} KeyedEnd */
 /** @typedef {{run: RunField, body: Uint8Array<ArrayBuffer>}} Waiting */
+/** @typedef {{program: import('./programs.js').Program, root: import('./roots.js').Root, stdin: Uint8Array}} AtHand */
 
-const ROOTS_BYTES = 96 << 20; // in each worker; a larger one is kept alone
 const PAUSES = [0, 20, 200]; // ms, before a run is tried again that found no memory
+const INLINE = 1 << 20; // bytes of a stream or an archive that go in the message, also when it may be stored
 const NOTHING = new Uint8Array(0);
 
 export class Slot {
   /** @type {Waiting[]} */
   #waiting = [];
-  /** @type {Lru<Tree>} */
-  #roots = new Lru(ROOTS_BYTES);
   #busy = false;
 
   /**
@@ -28,9 +28,11 @@ export class Slot {
    */
   constructor(start, send) {
     this.limits = start.limits;
-    this.blobs = new Blobs(start.storage);
+    this.send = send;
     this.host = new Host();
+    this.blobs = new Blobs(start.storage);
     this.programs = new Programs(this.blobs, this.host.wasiImport);
+    this.roots = new Roots(this.blobs, start.limits.files);
     this.outbox = new Outbox(send);
     this.pushing = Promise.resolve();
   }
@@ -60,6 +62,7 @@ export class Slot {
         if (!starved(end)) break;
         end = await this.#again(run, body, pause);
       }
+      if (run.by_reference && isLarge(end)) end = await this.#stored(end);
       this.outbox.after(run, end, this.#waiting.length > 0);
     }
     this.#busy = false;
@@ -80,40 +83,94 @@ export class Slot {
    * @param {RunField} run @param {Uint8Array<ArrayBuffer>} body
    */
   #now(run, body) {
-    const module = this.programs.kept(run.binary);
-    const rootfs = run.rootfs ? 'ref' in run.rootfs && this.#roots.get(run.rootfs.ref) : null;
-    if (!module || rootfs === false || rootfs === undefined) return undefined;
-    return this.#timed(module, run, body, rootfs);
+    const program = this.programs.kept(run.binary, limitsOf(run, this.limits).memory);
+    const root = this.roots.kept(run);
+    const stdin = stdinOf(run, body);
+    return program && root && stdin ? this.#do(run, { program, root, stdin }) : undefined;
   }
 
-  /** @param {RunField} run @param {Uint8Array<ArrayBuffer>} body */
+  /** @param {RunField} run @param {Uint8Array<ArrayBuffer>} body @returns {Promise<KeyedEnd>} */
   async #later(run, body) {
     this.outbox.flush();
     try {
       await this.pushing;
-      const module = this.programs.kept(run.binary) ?? (await this.programs.load(run.binary, body));
-      const rootfs = run.rootfs ? await this.#root(run.rootfs, body) : null;
-      return this.#timed(module, run, body, rootfs);
+      const { memory } = limitsOf(run, this.limits);
+      const program = this.programs.kept(run.binary, memory) ?? (await this.programs.load(run.binary, body, memory));
+      const root = this.roots.kept(run) ?? (await this.roots.load(run, body));
+      const stdin = stdinOf(run, body) ?? (await this.blobs.get(/** @type {{ref: string}} */ (run.stdin).ref));
+      return this.#do(run, { program, root, stdin });
     } catch (thrown) {
       return { key: run.key, seconds: 0, ...failure(thrown) };
     }
   }
 
-  /** @param {WebAssembly.Module} module @param {RunField} run @param {Uint8Array} body @param {Tree | null} rootfs */
-  #timed(module, run, body, rootfs) {
-    const stdin = Array.isArray(run.stdin) ? body.subarray(run.stdin[0], run.stdin[0] + run.stdin[1]) : NOTHING;
-    const began = performance.now();
-    const end = execute(this.host, module, run, stdin, rootfs, this.limits);
-    return { key: run.key, seconds: (performance.now() - began) / 1000, ...end };
+  /** @param {RunField} run @param {AtHand} atHand @returns {KeyedEnd} */
+  #do(run, { program, root, stdin }) {
+    const { end, seconds, cpu, memory } = execute(this.host, {
+      module: program.module,
+      args: run.args,
+      envs: run.envs ?? [],
+      artifacts: run.artifacts ?? [],
+      stdin,
+      root: root.tree,
+      limits: limitsOf(run, this.limits),
+      begin: (stdout, stderr) => this.#begin(run, stdout, stderr),
+    });
+    const compiled = program.seconds ? { compile: rounded(program.seconds) } : { cached: true };
+    const usage = { cpu: rounded(cpu), memory, bytes_in: program.size + root.packed + stdin.length, ...compiled };
+    return { key: run.key, seconds: rounded(seconds), ...end, usage };
   }
 
-  /** @param {import('../messages.js').FileField} file @param {Uint8Array<ArrayBuffer>} body @returns {Promise<Tree>} */
-  async #root(file, body) {
-    if ('blob' in file) return unpack(body.subarray(file.blob[0], file.blob[0] + file.blob[1]), this.limits.files).tree;
-    const kept = this.#roots.get(file.ref);
-    if (kept) return kept;
-    const { tree, size } = unpack(await this.blobs.get(file.ref), this.limits.files);
-    this.#roots.set(file.ref, tree, size);
-    return tree;
+  /** @param {RunField} run @param {import('./streams.js').Output} stdout @param {import('./streams.js').Output} stderr */
+  #begin(run, stdout, stderr) {
+    if (!run.limits?.wall && !run.follow) return;
+    this.outbox.flush();
+    this.send(JSON.stringify({ began: run.key }), NOTHING);
+    if (run.follow) new Follower([stdout, stderr], (out, err) => this.#tell(run.key, out, err));
   }
+
+  /** @param {number} key @param {Uint8Array} out @param {Uint8Array} err */
+  #tell(key, out, err) {
+    const output = { key, stdout: [0, out.length], stderr: [out.length, err.length] };
+    this.send(JSON.stringify({ output }), joined([out, err], out.length + err.length));
+  }
+
+  /** What is large goes to the broker's storage. @param {KeyedEnd} end @returns {Promise<KeyedEnd>} */
+  async #stored(end) {
+    this.outbox.flush();
+    try {
+      const sizes = PARTS.map((part) => sizeOf(end[part]));
+      const stored = { ...end };
+      for (const part of PARTS) {
+        const bytes = end[part];
+        if (bytes instanceof Uint8Array && bytes.length > INLINE) stored[part] = { ref: await this.blobs.store(new Uint8Array(bytes)) };
+      }
+      return { ...stored, usage: { ...end.usage, bytes_out: sizes.reduce((sum, size) => sum + size) } };
+    } catch (thrown) {
+      return { key: end.key, seconds: end.seconds, ...failure(thrown), usage: end.usage };
+    }
+  }
+}
+
+const PARTS = /** @type {const} */ (['stdout', 'stderr', 'artifacts']);
+
+/** @param {Uint8Array | {ref: string} | undefined} part */
+function sizeOf(part) {
+  return part instanceof Uint8Array ? part.length : 0;
+}
+
+/** @param {KeyedEnd} end */
+function isLarge(end) {
+  return PARTS.some((part) => sizeOf(end[part]) > INLINE);
+}
+
+/** @param {RunField} run @param {Uint8Array} body @returns {Uint8Array | undefined} undefined when it is to be fetched */
+function stdinOf({ stdin }, body) {
+  if (!stdin) return NOTHING;
+  return Array.isArray(stdin) ? body.subarray(stdin[0], stdin[0] + stdin[1]) : undefined;
+}
+
+/** @param {number} seconds */
+function rounded(seconds) {
+  return Math.round(seconds * 1e6) / 1e6;
 }

@@ -50,12 +50,14 @@ export class Input extends Stream {
 }
 
 export class Output extends Stream {
-  /** @param {import('./faults.js').Budget} budget shared by stdout and stderr */
+  /** @param {import('./limits.js').Budget} budget shared by stdout and stderr */
   constructor(budget) {
     super(wasi.RIGHTS_FD_WRITE);
     this.budget = budget;
     this.buffer = EMPTY;
     this.length = 0;
+    /** @type {(() => void) | null} */
+    this.written = null;
   }
 
   get bytes() {
@@ -73,5 +75,6 @@ export class Output extends Stream {
     }
     this.buffer.set(data, this.length);
     this.length = end;
+    if (this.written) this.written();
   }
 }

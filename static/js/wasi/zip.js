@@ -4,18 +4,24 @@
  */
 import { inflateSync, zipSync } from 'fflate';
 import { Fault } from './faults.js';
-import { plant } from './tree.js';
+import { plant, Problem, staysInside, Symlink } from './tree.js';
 
 const END = 0x06054b50;
 const CENTRAL = 0x02014b50;
 const LOCAL = 0x04034b50;
+const END64 = 0x06064b50;
+const LOCATOR = 0x07064b50;
+const EXTRA64 = 1;
+const LARGE = 0xffff_ffff; // said where the true number is in the extra field
 const ENCRYPTED = 1;
 const UTF8 = 0x800;
 const STORED = 0;
 const DEFLATED = 8;
+const KIND = 0xf000;
 const SYMLINK = 0xa000;
+const MAX_TARGET = 4096; // bytes
 
-export const MAX_ENTRIES = 65_535;
+export const MAX_ENTRIES = 65_534;
 const MAX_RATIO = 1000; // deflate can't do better than 1032, and honest archives do worse than 200
 const RATIO_FREE = 16 << 20; // the ratio is no matter below this size
 
@@ -35,38 +41,48 @@ const RATIO_FREE = 16 << 20; // the ratio is no matter below this size
  * Unpacks an archive.
  * @param {Uint8Array} bytes
  * @param {number} limit  bytes that it may have unpacked
- * @returns {{tree: import('./tree.js').Tree, size: number}}
+ * @param {number} before  bytes of those that are used up
+ * @param {string} what it is, for people
+ * @returns {{tree: import('./tree.js').Tree, size: number, entries: number}}
  * @throws {Fault} when it is not a zip, damaged, beyond the limits, or would write outside of itself
  */
-export function unpack(bytes, limit) {
-  const entries = directory(bytes);
-  let size = 0;
-  for (const entry of entries) size += entry.size;
-  if (size > limit) throw new Fault(`rootfs: files limit exceeded: ${size} bytes unpacked, at most ${limit}`);
-  if (size > RATIO_FREE && size > MAX_RATIO * bytes.length) throw new Fault(`rootfs: ${bytes.length} bytes would unpack to ${size}: refused as a zip bomb`);
-  /** @type {import('./tree.js').Tree} */
-  const tree = new Map();
-  for (const entry of entries) {
-    if ((entry.mode & 0xf000) === SYMLINK) throw new Fault(`rootfs: ${JSON.stringify(entry.path)} is a symbolic link, which is not supported`);
-    plant(tree, entry.path, entry.path.endsWith('/') ? EMPTY : content(bytes, entry));
+export function unpack(bytes, limit, before, what) {
+  try {
+    const entries = directory(bytes);
+    let size = 0;
+    for (const entry of entries) size += entry.size;
+    if (before + size > limit) throw new Problem(`files limit exceeded: ${before + size} bytes unpacked, at most ${limit}`);
+    if (size > RATIO_FREE && size > MAX_RATIO * bytes.length) throw new Problem(`${bytes.length} bytes would unpack to ${size}: refused as a zip bomb`);
+    /** @type {import('./tree.js').Tree} */
+    const tree = new Map();
+    for (const entry of entries) plant(tree, entry.path, node(bytes, entry));
+    return { tree, size, entries: entries.length };
+  } catch (error) {
+    throw error instanceof Problem ? new Fault(`${what}: ${error.message}`) : error;
   }
-  return { tree, size };
+}
+
+/** @param {Uint8Array} bytes @param {Entry} entry */
+function node(bytes, entry) {
+  if (entry.path.endsWith('/')) return EMPTY;
+  if ((entry.mode & KIND) !== SYMLINK) return content(bytes, entry);
+  const target = entry.size > MAX_TARGET ? '' : decode(content(bytes, entry), '');
+  if (!staysInside(entry.path, target)) throw new Problem(`${JSON.stringify(entry.path)} is a symbolic link that leads outside of the archive`);
+  return new Symlink(target);
 }
 
 /** @param {Uint8Array} bytes @returns {Entry[]} what the central directory lists */
 function directory(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const end = endOfDirectory(view);
-  const count = view.getUint16(end + 10, true);
-  let at = view.getUint32(end + 16, true);
-  if (count === 0xffff || at === 0xffffffff) throw new Fault(`rootfs: a zip64 archive, or more than ${MAX_ENTRIES - 1} entries`);
   const entries = [];
   try {
-    for (let index = 0; index < count; index++) {
+    let { at, count } = endOfDirectory(view);
+    if (count > MAX_ENTRIES) throw new Problem(`more than ${MAX_ENTRIES} entries`);
+    while (count-- > 0) {
       if (view.getUint32(at, true) !== CENTRAL) throw damaged('its directory');
-      const entry = readEntry(view, bytes, at);
-      entries.push(entry.entry);
-      at = entry.next;
+      const { entry, next } = readEntry(view, bytes, at);
+      entries.push(entry);
+      at = next;
     }
   } catch (error) {
     throw error instanceof RangeError ? damaged('its directory') : error;
@@ -74,11 +90,21 @@ function directory(bytes) {
   return entries;
 }
 
-/** @param {DataView} view @returns {number} where the end of central directory record is */
+/** @param {DataView} view @returns {{at: number, count: number}} where the central directory is, and how many it lists */
 function endOfDirectory(view) {
   const first = Math.max(0, view.byteLength - 22 - 0xffff);
-  for (let at = view.byteLength - 22; at >= first; at--) if (view.getUint32(at, true) === END) return at;
-  throw new Fault('rootfs: not a zip archive');
+  let end = view.byteLength - 22;
+  while (end >= first && view.getUint32(end, true) !== END) end--;
+  if (end < first) throw new Problem('not a zip archive');
+  if (end < 20 || view.getUint32(end - 20, true) !== LOCATOR) return { at: view.getUint32(end + 16, true), count: view.getUint16(end + 10, true) };
+  const end64 = number64(view, end - 12);
+  if (view.getUint32(end64, true) !== END64) throw damaged('the end of its directory');
+  return { at: number64(view, end64 + 48), count: number64(view, end64 + 32) };
+}
+
+/** @param {DataView} view @param {number} at @returns {number} one beyond 2^53 is not exact, and too large anyway */
+function number64(view, at) {
+  return Number(view.getBigUint64(at, true));
 }
 
 /** @param {DataView} view @param {Uint8Array} bytes @param {number} at */
@@ -99,16 +125,36 @@ function readEntry(view, bytes, at) {
     size: view.getUint32(at + 24, true),
     offset: view.getUint32(at + 42, true),
   };
+  if (entry.size === LARGE || entry.packed === LARGE || entry.offset === LARGE) readLarge(view, at + 46 + name, view.getUint16(at + 30, true), entry);
   return { entry, next };
+}
+
+/** Takes from the extra field, in this order, those numbers that did not fit. @param {DataView} view @param {number} at @param {number} length @param {Entry} entry */
+function readLarge(view, at, length, entry) {
+  const end = at + length;
+  while (at + 4 <= end && view.getUint16(at, true) !== EXTRA64) at += 4 + view.getUint16(at + 2, true);
+  if (at + 4 > end) throw damaged(JSON.stringify(entry.path));
+  at += 4;
+  for (const field of /** @type {const} */ (['size', 'packed', 'offset'])) {
+    if (entry[field] !== LARGE) continue;
+    entry[field] = number64(view, at);
+    at += 8;
+  }
 }
 
 /** @param {Uint8Array} raw @param {number} flags */
 function decodeName(raw, flags) {
+  const name = decode(raw, null);
+  if (name === null && flags & UTF8) throw damaged('a name in it');
+  return name ?? new TextDecoder('latin1').decode(raw);
+}
+
+/** @template T @param {Uint8Array} raw @param {T} otherwise @returns {string | T} */
+function decode(raw, otherwise) {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(raw);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(raw);
   } catch {
-    if (flags & UTF8) throw damaged('a name in it');
-    return new TextDecoder('latin1').decode(raw);
+    return otherwise;
   }
 }
 
@@ -122,8 +168,8 @@ function content(bytes, entry) {
 
 /** @param {Uint8Array} bytes @param {Entry} entry */
 function packed(bytes, entry) {
-  if (entry.flags & ENCRYPTED) throw new Fault(`rootfs: ${JSON.stringify(entry.path)} is encrypted`);
-  if (entry.method !== STORED && entry.method !== DEFLATED) throw new Fault(`rootfs: ${JSON.stringify(entry.path)} is packed with method ${entry.method}; only stored and deflated entries are taken`);
+  if (entry.flags & ENCRYPTED) throw new Problem(`${JSON.stringify(entry.path)} is encrypted`);
+  if (entry.method !== STORED && entry.method !== DEFLATED) throw new Problem(`${JSON.stringify(entry.path)} is packed with method ${entry.method}; only stored and deflated entries are taken`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (entry.offset + 30 > bytes.length || view.getUint32(entry.offset, true) !== LOCAL) throw damaged(JSON.stringify(entry.path));
   const start = entry.offset + 30 + view.getUint16(entry.offset + 26, true) + view.getUint16(entry.offset + 28, true);
@@ -142,7 +188,7 @@ function inflate(raw, entry) {
 
 /** @param {string} what */
 function damaged(what) {
-  return new Fault(`rootfs: the zip archive is damaged at ${what}`);
+  return new Problem(`the zip archive is damaged at ${what}`);
 }
 
 const EMPTY = new Uint8Array(0);
