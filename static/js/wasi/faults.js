@@ -15,7 +15,7 @@ const MAX_NAME = 200;
 /** A trap's kind, as wasmtime words it, by what V8, SpiderMonkey and JavaScriptCore say. The first match counts. */
 const KINDS = /** @type {[RegExp, string][]} */ ([
   [/call stack|too much recursion|stack overflow/i, 'stack overflow'],
-  [/memory access out of bounds|index out of bounds|out of bounds memory/i, 'out of bounds memory access'],
+  [/memory access out of bounds|index out of bounds|out of bounds memory|data segment .*out of bounds/i, 'out of bounds memory access'],
   [/table index|table access|out of bounds table|out of bounds call_indirect|undefined element/i, 'undefined element: out of bounds table access'],
   [/signature mismatch|function signature/i, 'indirect call type mismatch'],
   [/null function|uninitialized element|call_indirect to a null|indirect call to null/i, 'indirect call to null'],

@@ -12,6 +12,8 @@ import { systemCalls } from './system_calls.js';
 export class Host extends WASI {
   guest = new Guest();
   slept = 0; // milliseconds that the program has slept
+  /** What ended the program. Its `catch_all` may have caught it: then no call does anything any more. @type {unknown} */
+  stopped = null;
   /** @type {import('./streams.js').Stream | null} */
   stdin = null;
   descriptors = new Descriptors([]);
@@ -19,7 +21,7 @@ export class Host extends WASI {
   constructor() {
     super([], [], [], { debug: false });
     const calls = { ...fdCalls(this), ...pathCalls(this), ...pollCalls(this), ...systemCalls(this) };
-    for (const [name, call] of Object.entries(calls)) this.wasiImport[name] = guarded(this.guest, call, name);
+    for (const [name, call] of Object.entries(calls)) this.wasiImport[name] = guarded(this, call, name);
   }
 
   /**
@@ -34,22 +36,35 @@ export class Host extends WASI {
     this.stdin = descriptors[0];
     this.descriptors = new Descriptors(descriptors);
     this.slept = 0;
+    this.stopped = null;
     this.guest.detach();
   }
 }
 
+// (module (func (export "t") unreachable))
+const TRAP = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 116, 0, 0, 10, 5, 1, 3, 0, 0, 11);
+/** @type {(() => void) | undefined} */
+let trapper;
+
+/** Throws what no program can catch, as it could what JavaScript throws. */
+function trap() {
+  trapper ??= /** @type {() => void} */ (new WebAssembly.Instance(new WebAssembly.Module(TRAP)).exports.t);
+  trapper();
+}
+
 /**
  * A call as programs import it: the errno is what it returns.
- * @param {Guest} guest @param {(...args: any[]) => number | void} call @param {string} name
+ * @param {Host} host @param {(...args: any[]) => number | void} call @param {string} name
  */
-function guarded(guest, call, name) {
+function guarded(host, call, name) {
   return (/** @type {any[]} */ ...args) => {
-    if (!guest.memory && name !== 'proc_exit') throw new Fault('the module exports no memory');
+    if (host.stopped) trap();
     try {
+      if (!host.guest.memory && name !== 'proc_exit') throw new Fault('the module exports no memory');
       return call(...args) ?? 0;
     } catch (thrown) {
       if (thrown instanceof Errno) return thrown.code;
-      throw thrown;
+      throw (host.stopped = thrown);
     }
   };
 }

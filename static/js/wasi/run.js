@@ -72,11 +72,12 @@ function start(host, module) {
   try {
     const instance = new WebAssembly.Instance(module, { wasi_snapshot_preview1: /** @type {WebAssembly.ModuleImports} */ (host.wasiImport) });
     memory = host.guest.attach(instance.exports);
-    const begin = /** @type {() => void} */ (instance.exports._start);
-    if (begin.length) throw new Fault('the _start function takes or returns something: the module is not a WASI command');
-    begin();
+    const begin = /** @type {() => unknown} */ (instance.exports._start);
+    if (begin.length || begin() !== undefined) throw new Fault('the _start function takes or returns something: the module is not a WASI command');
+    if (host.stopped) throw host.stopped;
   } catch (thrown) {
-    outcome = thrown instanceof Exit ? { status: thrown.code & 0xff } : { thrown };
+    const stopped = host.stopped ?? thrown;
+    outcome = stopped instanceof Exit ? { status: stopped.code & 0xff } : { thrown: stopped };
   }
   host.guest.detach();
   return { outcome, memory: memory?.buffer.byteLength ?? 0 };
