@@ -13,7 +13,7 @@ from dataclasses import replace
 import aiohttp
 from google.protobuf.message import Message
 
-from . import messages
+from . import messages, stdin
 from .backoff import Patience
 from .connect import ConnectLink
 from .errors import BrokerError, BrokerUnavailable, QueueFull, TaskRejected
@@ -29,8 +29,6 @@ from .websocket import WebSocketLink
 
 REFUSALS = frozenset({"invalid_argument", "not_found", "unauthenticated", "permission_denied", "resource_exhausted"})
 """Codes of tasks that were not taken; any other code is how a task ended."""
-LARGE = 2**20
-"""Bytes of stdin from which on it goes by way of the storage."""
 
 
 class Asking:
@@ -91,26 +89,18 @@ class Asking:
     async def _refs(self, task: AnyTask) -> messages.Refs:
         ref = self._files.ref
         rootfs = "" if task.rootfs is None else await ref(task.rootfs)
+        given = await stdin.placed(task, self.storage, self.version)
         if isinstance(task, PythonTask):
-            return messages.Refs(rootfs=rootfs)
+            return messages.Refs(rootfs=rootfs, stdin=given)
         binary = await ref(task.binary)
         roots = [(path, await ref(source)) for path, source in task.roots.items()]
-        return messages.Refs(binary, rootfs, roots, await self._stdin(task))
-
-    async def _stdin(self, task: AnyTask) -> str:
-        """The ref of a large stdin, which then is in the storage; "": it goes inline."""
-        if not _is_large(task) or not await self.version.extension():
-            return ""
-        try:
-            return await self.storage.upload(bytes(task.stdin), data=True)
-        except BrokerError:
-            return ""  # its storage takes no data, or is full: perhaps the task's message is not too large
+        return messages.Refs(binary, rootfs, roots, given)
 
     def _forget(self, task: AnyTask) -> bool:
         """Whether some file of the task is ours to upload again."""
         own = [] if isinstance(task, PythonTask) else [task.binary, *task.roots.values()]
         forgotten = [self._files.forget(source) for source in (*own, task.rootfs)]
-        return any(forgotten) or _is_large(task)
+        return any(forgotten) or stdin.is_large(task)
 
     async def _fetched(self, result: Result, large: dict[str, str]) -> Result:
         """The Result with what it refers to; when that can't be had, one whose error says so."""
@@ -144,10 +134,6 @@ class Asking:
 def denied(task: AnyTask, index: int, error: str, code: str, id: str = "") -> Result:
     """The Result of a task that the broker ended."""
     return Result(None, error=error, code=code, task=id, index=index, label=task.label)
-
-
-def _is_large(task: AnyTask) -> bool:
-    return not isinstance(task, PythonTask) and memoryview(task.stdin).nbytes > LARGE
 
 
 def _pause(error: BrokerError, task: AnyTask, patience: Patience, queue: Patience | None) -> float | None:

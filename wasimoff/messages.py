@@ -35,13 +35,14 @@ METHODS: dict[type[Message], tuple[str, type[Message]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Refs:
-    """What the broker calls the files of one task: refs and aliases; "" for what it does not have, or is sent inline."""
+    """What the broker calls the files of one task: refs and aliases; "" for what the task does not have."""
 
     binary: str = ""
     rootfs: str = ""
     roots: Sequence[tuple[str, str]] = ()
     """(where it is mounted, ref)"""
-    stdin: str = ""
+    stdin: str | bytes = b""
+    """A ref, or the bytes, sent inline."""
 
 
 def request(task: AnyTask, id: str, refs: Refs, *, follow: bool = False, interactive: bool = False) -> Message:
@@ -65,7 +66,7 @@ def _wasip1_request(task: Task, id: str, refs: Refs) -> pb.Task.Wasip1.Request:
     params = pb.Task.Wasip1.Params(binary=pb.File(ref=refs.binary), args=task.argv)
     for path, ref in refs.roots:
         params.roots.add(path=path, file=pb.File(ref=ref))
-    if refs.stdin:
+    if isinstance(refs.stdin, str):
         params.stdin_file.ref = refs.stdin
     return _with_wishes(pb.Task.Wasip1.Request(info=pb.Task.Metadata(id=id), params=params), task, refs)
 
@@ -88,8 +89,8 @@ def _with_wishes(message: R, task: Wishes, refs: Refs) -> R:
     params = message.params
     params.envs.extend(f"{key}={value}" for key, value in task.env.items())
     params.artifacts.extend(task.artifacts)
-    if task.stdin and not refs.stdin:
-        params.stdin = bytes(task.stdin)
+    if refs.stdin and isinstance(refs.stdin, bytes):
+        params.stdin = refs.stdin
     if refs.rootfs:
         params.rootfs.ref = refs.rootfs
     if task.limits:

@@ -82,7 +82,7 @@ class Client:
         args: Sequence[str] = (),
         *,
         env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
+        stdin: bytes | os.PathLike[str] = b"",
         rootfs: Source | None = None,
         roots: Mapping[str, Source] | None = None,
         artifacts: Sequence[str] = (),

@@ -22,7 +22,8 @@ class Wishes:
     """How a task is to be run."""
 
     env: Mapping[str, str] = field(default_factory=lambda: NO_ENV)
-    stdin: bytes = b""
+    stdin: bytes | os.PathLike[str] = b""
+    """Bytes, or the path of a file with them, which is read when the task is sent."""
     rootfs: Source | None = None
     """A zip (ref, alias, path) or a folder, mounted as "/"."""
     artifacts: Sequence[str] = ()
@@ -47,8 +48,8 @@ class Wishes:
             seconds = getattr(self, name)
             if seconds is not None and not 0 < seconds < 10**11:
                 raise UsageError(f"{name} is {seconds!r}: it is a number of seconds from now, more than 0")
-        if not isinstance(self.stdin, bytes | bytearray | memoryview):
-            raise UsageError(f"stdin is {type(self.stdin).__name__}, it must be bytes: use .encode() on text")
+        if not isinstance(self.stdin, bytes | bytearray | memoryview | os.PathLike):
+            raise UsageError(f"stdin is {type(self.stdin).__name__}: give bytes (.encode() on text) or a Path")
         for key, value in self.env.items():
             if not key or "=" in key or "\0" in key + value:
                 raise UsageError(f"{key!r} can't be the name of an environment variable")

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
-from wasimoff import AsyncClient, BrokerError, PythonTask, Result, Task
+from wasimoff import AsyncClient, BrokerError, PythonTask, Result, Task, UsageError
 from wasimoff.kept import Kept
 
 from .peer import Link, Peer, Request, ok
@@ -38,6 +38,32 @@ async def test_large_stdin_goes_by_reference(peer: Peer, transport: str) -> None
     assert small.stdin == content[2000:]
     assert not small.HasField("stdin_file")
     assert peer.uploads == 1
+
+
+async def test_stdin_from_a_file(peer: Peer, tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"small")
+    content = os.urandom(2 * MIB)
+    (tmp_path / "large").write_bytes(content)
+    async with AsyncClient(peer.url) as client:
+        assert (await client.run("x", stdin=tmp_path / "small")).stdout == b"small"
+        await client.run("x", stdin=tmp_path / "large")
+        with pytest.raises(UsageError, match=r"can't read .*missing.*: No such file"):
+            await client.run("x", stdin=tmp_path / "missing")
+        with pytest.raises(UsageError, match=r"can't read .*: Is a directory"):
+            await client.run("x", stdin=tmp_path)
+    assert peer.blobs[peer.tasks[-1].params.stdin_file.ref] == content
+    async with AsyncClient(peer.url, transport="http") as client:
+        peer.extension = False
+        assert (await client.run("x", stdin=tmp_path / "large")).stdout == content
+
+
+async def test_a_file_too_large_to_go_inline_is_told(peer: Peer, tmp_path: Path) -> None:
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(256 * MIB + 1)
+    peer.extension = False
+    async with AsyncClient(peer.url) as client:
+        with pytest.raises(UsageError, match=r"has more than .* takes no stdin by way of its storage"):
+            await client.run("x", stdin=tmp_path / "huge")
 
 
 async def test_large_stdin_goes_inline_where_it_must(peer: Peer) -> None:

@@ -69,13 +69,14 @@ def perform(work: Coroutine[Any, Any, T]) -> T:
         raise KeyboardInterrupt from None
 
 
-def read_stdin(wanted: str | None) -> bytes:
-    """The task's stdin: what --stdin names, else what is piped or redirected to us, else nothing."""
+def read_stdin(wanted: str | None) -> bytes | Path:
+    """The task's stdin: the file that --stdin names, else what is piped or redirected to us, else nothing."""
     if wanted is None:
         return _read(sys.stdin.buffer, "stdin") if _is_piped() else b""
     if wanted == "-":
         return _read(sys.stdin.buffer, "stdin")
-    return read_file(Path(wanted))
+    path = Path(wanted)
+    return path if path.is_file() and os.access(path, os.R_OK) else read_file(path)
 
 
 def read_file(path: Path) -> bytes:

@@ -93,13 +93,13 @@ def _from_file(inputs: tuple[str, ...], options: list[str]) -> Job:
 
 
 def _each_stdin(pattern: Task, paths: tuple[str, ...]) -> Iterator[AnyTask]:
-    """One task for each file, read when its turn comes; all are looked at before the first task is sent."""
+    """One task for each file, read when it is sent; all are looked at before that."""
     from dataclasses import replace
 
     for path in paths:
         if not Path(path).is_file():
             raise UsageError(f"there is no file {path!r}" + (" (no file matches)" if "*" in path else ""))
-    return (replace(pattern, stdin=read_file(Path(path)), label=path) for path in paths)
+    return (replace(pattern, stdin=Path(path), label=path) for path in paths)
 
 
 def _each_arg(pattern: Task, words: tuple[str, ...]) -> Iterator[AnyTask]:
