@@ -235,6 +235,19 @@ async def test_input_reaches_the_run_wherever_it_is_in_order(w: World):
     assert (await client.answer()).ok.stdout == b"out"
 
 
+async def test_input_between_two_attempts_goes_to_the_second_only(w: World):
+    provider, client = await w.provider(**OWN), await w.client()
+    mine = await client.request(interactive())
+    first, _ = await provider.run()
+    await provider.send(codec.failure(first, "no network"))
+    await until(lambda: not w.state.running)
+    await says(client, Input(request=mine, stdin=b"hello"))
+    second, run = await provider.run()
+    assert await fed(provider, 1) == [Input(request=second, stdin=b"hello", end=False)]
+    await provider.answer(second, output(run))
+    await client.answer()
+
+
 async def test_input_for_nothing_is_nothing(w: World):
     provider, client = await w.provider(**OWN), await w.client()
     mine = await client.request(task("app"))

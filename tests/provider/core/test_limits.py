@@ -141,3 +141,10 @@ def test_what_a_cancelled_run_writes_is_told_nobody() -> None:
     world.feed(e.CancelAsked(9, "task2", "enough"))
     world.feed(e.OutputWritten(1, 2, b"out", b""))
     assert not world.written
+
+
+def test_what_nobody_follows_is_not_told() -> None:
+    world = connected(1)
+    ask(world, 1)
+    world.feed(e.OutputWritten(1, 1, b"out", b""))
+    assert not world.written
