@@ -65,7 +65,7 @@ def routes(settings: Settings, version: str, root: Path = CHECKOUT) -> list[web.
     headers = security_headers(settings)
     return [
         *(web.get(path, handler) for path, handler in _pages(root, version, headers).items()),
-        *static_files.routes(root / "static", headers),
+        *static_files.routes(root / "static", headers, settings.task_network),
         web.get("/healthz", _healthz),
         web.get("/api/version", _version(version)),
     ]

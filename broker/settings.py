@@ -90,6 +90,9 @@ class Settings:
     limit_output: int = setting(values.size, "64MiB", "Bytes of stdout and stderr of a task, together.")
     limit_files: int = setting(values.size, "512MiB", "Bytes that the files hold which a task writes.")
     limit_threads: int = setting(values.count, "64", "Threads of a program, the first one included.")
+    task_network: bool = setting(
+        values.boolean, "no", "Let Python tasks that ask for it open connections from volunteers' tabs."
+    )
     drain_seconds: float = setting(values.seconds, "30", "On SIGTERM, how long running tasks may take to finish.")
 
     @classmethod

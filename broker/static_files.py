@@ -38,6 +38,9 @@ SIBLINGS = {"br": ".br", "gzip": ".gz"}
 """Content codings and the endings of the files that hold them, best first."""
 ADDRESSED = re.compile(r"vendor/[^/]+-[0-9a-f]{16,64}/")
 """A directory named after what is in it: its files never change."""
+SEALED = re.compile(r"vendor/tasks-[0-9a-f]{16,64}/(worker|open)\.js")
+"""The worker of a Python task: sealed, or open to the network."""
+_ALONE = "default-src 'none'; script-src 'wasm-unsafe-eval'; connect-src {}"
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -72,11 +75,14 @@ def find(root: Path, name: str, accepted: str | None) -> Found | None:
     return Found(chosen, coding, f"{stat.st_mtime_ns:x}-{stat.st_size:x}", stat.st_size, bool(there))
 
 
-def routes(root: Path, headers: Mapping[str, str]) -> list[web.RouteDef]:
-    """`/static/…` from `root`; `headers` go with every file."""
+def routes(root: Path, headers: Mapping[str, str], task_network: bool) -> list[web.RouteDef]:
+    """`/static/…` from `root`; `headers` go with every file. `task_network`: whether Python tasks may open connections."""
 
     async def static(request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
+        sealed = SEALED.fullmatch(name)
+        if sealed and sealed[1] == "open" and not task_network:
+            raise Refused("permission_denied", "tasks have no network here: WASIMOFF_TASK_NETWORK is off")
         found = await asyncio.to_thread(find, root, name, request.headers.get("Accept-Encoding"))
         if found is None:
             if name.startswith("vendor/") and not (root / "vendor" / "manifest.json").exists():
@@ -84,6 +90,9 @@ def routes(root: Path, headers: Mapping[str, str]) -> list[web.RouteDef]:
             raise web.HTTPNotFound
         media = MEDIA.get(Path(name).suffix.lower(), "application/octet-stream")
         added = {"Content-Type": media, "Cache-Control": FOR_EVER if ADDRESSED.match(name) else "no-cache"}
+        if sealed:
+            added["Content-Security-Policy"] = _ALONE.format("*" if sealed[1] == "open" else "'none'")
+            added["Cache-Control"] = FOR_EVER if sealed[1] == "worker" else "no-store"
         if found.coding:
             added["Content-Encoding"] = found.coding
         if found.varies:

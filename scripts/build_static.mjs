@@ -1,6 +1,6 @@
 /**
- * Fills static/vendor/ (ignored by git): Pyodide, the provider's Python as one archive and as a memory snapshot, the WASI
- * worker as one file.
+ * Fills static/vendor/ (ignored by git): Pyodide, the provider's Python as one archive and as a memory snapshot, what Python
+ * tasks run in, the WASI worker as one file.
  *
  * Every group lives in a directory named after the hash of what it is made of, so that its files may be cached for ever;
  * manifest.json says which directories are current. Big files get .br and .gz siblings. Nothing changed: nothing done.
@@ -11,7 +11,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { constants, brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
-import { pythonArchive } from './python_archive.mjs';
+import { pythonArchive, taskArchive } from './python_archive.mjs';
 import { snapshot } from './snapshot.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -93,22 +93,24 @@ function pyodide() {
 
 /**
  * One script that any tab can start as a classic worker, 15 ms faster than a tree of modules.
- * @returns {Promise<Files>}
+ * @param {string} folder below static/js, whose worker.js it is @param {Record<string, string>} define
+ * @returns {Promise<Uint8Array>}
  */
-async function wasiWorker() {
+async function bundle(folder, define = {}) {
   const result = await build({
-    entryPoints: [join(ROOT, 'static', 'js', 'wasi', 'worker.js')],
+    entryPoints: [join(ROOT, 'static', 'js', folder, 'worker.js')],
     bundle: true,
     minify: true,
     format: 'iife',
     platform: 'browser',
     target: 'es2022',
     legalComments: 'none',
-    define: { SHIM_VERSION: JSON.stringify(version('@bjorn3/browser_wasi_shim')) },
+    external: ['node:*'],
+    define,
     write: false,
-    logLevel: 'warning',
+    logLevel: 'error',
   });
-  return new Map([['worker.js', result.outputFiles[0].contents]]);
+  return result.outputFiles[0].contents;
 }
 
 /** The shim as it is, under a name that does not change: for wasi-apps/web_demo. */
@@ -139,22 +141,27 @@ function sweep(current) {
 /**
  * A snapshot differs each time it is made: it goes by its inputs.
  * @param {string} group @param {string} interpreter directory of Pyodide @param {Uint8Array} archive @param {string} script
+ * @param {Files} [more] files beside it
  */
-function memory(group, interpreter, archive, script) {
+function memory(group, interpreter, archive, script, more = new Map()) {
   const maker = readFileSync(join(ROOT, 'scripts', 'snapshot.mjs'));
-  const inputs = new Map([['interpreter', Buffer.from(interpreter)], ['archive', archive], ['script', Buffer.from(script)], ['maker', maker]]);
-  return publish(group, inputs, async () => new Map([['snapshot.bin', await snapshot(ROOT, archive, script)]]));
+  const inputs = new Map([...more, ['interpreter', Buffer.from(interpreter)], ['archive', archive], ['script', Buffer.from(script)], ['maker', maker]]);
+  return publish(group, inputs, async () => new Map([...more, ['snapshot.bin', await snapshot(ROOT, archive, script)]]));
 }
 
 async function main() {
   mkdirSync(VENDOR, { recursive: true });
-  const archive = pythonArchive(ROOT, join(VENDOR, '.wheels'));
+  const wheels = join(VENDOR, '.wheels');
+  const archive = pythonArchive(ROOT, wheels);
+  const task = await bundle('python');
   const interpreter = await publish(`pyodide-${version('pyodide')}`, pyodide());
   const manifest = {
     pyodide: interpreter,
     python: await publish('python', new Map([['python.zip', archive]])),
     provider: await memory('provider', interpreter, archive, 'import pyodide_provider.browser.main'),
-    wasi: await publish('wasi', await wasiWorker()),
+    // The same script under two names: the broker gives them different content security policies.
+    tasks: await memory('tasks', interpreter, taskArchive(ROOT, wheels), 'import pyodide_provider.guest, pyodide.code', new Map([['worker.js', task], ['open.js', task]])),
+    wasi: await publish('wasi', new Map([['worker.js', await bundle('wasi', { SHIM_VERSION: JSON.stringify(version('@bjorn3/browser_wasi_shim')) })]])),
   };
   shim();
   sweep(Object.values(manifest));

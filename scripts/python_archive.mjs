@@ -22,14 +22,26 @@ const UNUSED = [
 ];
 
 /**
- * The version of protobuf that requirements.lock pins, and the digests it accepts.
- * @param {string} root
+ * The version of a package that requirements.lock pins, and the digests it accepts.
+ * @param {string} name @param {string} root
  */
-function pinned(root) {
+function pinned(name, root) {
   const lock = readFileSync(join(root, 'requirements.lock'), 'utf8');
-  const entry = /^protobuf==(\S+)((?:.*\\\n)?(?:\s+--hash=sha256:[0-9a-f]{64}(?: \\)?\n?)+)/m.exec(lock);
-  if (!entry) throw new Error('requirements.lock has no protobuf with hashes');
+  const entry = new RegExp(`^${name}==(\\S+)((?:.*\\\\\\n)?(?:\\s+--hash=sha256:[0-9a-f]{64}(?: \\\\)?\\n?)+)`, 'm').exec(lock);
+  if (!entry) throw new Error(`requirements.lock has no ${name} with hashes`);
   return { version: entry[1], text: entry[0], digests: [...entry[2].matchAll(/sha256:([0-9a-f]{64})/g)].map((match) => match[1]) };
+}
+
+/**
+ * What the interpreter of a task has beside the standard library: cloudpickle, and the module that runs the task.
+ * @param {string} root of the project
+ * @param {string} cache directory where the wheel is kept
+ * @returns {Uint8Array}
+ */
+export function taskArchive(root, cache) {
+  const files = unzipSync(wheel('cloudpickle', root, cache), { filter: ({ name }) => name.endsWith('.py') });
+  for (const name of ['pyodide_provider/__init__.py', 'pyodide_provider/guest.py']) files[name] = readFileSync(join(root, name));
+  return zipSync(files, { level: 0, mtime: EPOCH });
 }
 
 /** @param {string} root */
@@ -39,24 +51,27 @@ function python(root) {
 }
 
 /**
- * The bytes of the pure-Python protobuf wheel, from the cache or by pip.
- * @param {string} root @param {string} cache
+ * The bytes of a pure-Python wheel, from the cache or by pip.
+ * @param {string} name @param {string} root @param {string} cache
  */
-function protobufWheel(root, cache) {
-  const { version, text, digests } = pinned(root);
-  const path = join(cache, `protobuf-${version}-py3-none-any.whl`);
+function wheel(name, root, cache) {
+  const { version, text, digests } = pinned(name, root);
+  const path = join(cache, `${name}-${version}-py3-none-any.whl`);
   const good = () => existsSync(path) && digests.includes(createHash('sha256').update(readFileSync(path)).digest('hex'));
   if (!good()) {
-    rmSync(cache, { recursive: true, force: true });
+    rmSync(path, { force: true });
     mkdirSync(cache, { recursive: true });
-    const requirements = join(cache, 'protobuf.txt');
+    const requirements = join(cache, `${name}.txt`);
     writeFileSync(requirements, text);
     const pip = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', '--platform', 'any', '--python-version', '3.14'];
     execFileSync(python(root), [...pip, '--require-hashes', '--requirement', requirements, '--dest', cache], { stdio: ['ignore', 'inherit', 'inherit'] });
-    if (!good()) throw new Error(`pip brought no protobuf-${version}-py3-none-any.whl with a digest of requirements.lock`);
+    if (!good()) throw new Error(`pip brought no ${name}-${version}-py3-none-any.whl with a digest of requirements.lock`);
   }
   return readFileSync(path);
 }
+
+/** Of our package, beside its native half: what only tasks need, and what starts it. */
+const NOT_OURS = new Set(['pyodide_provider/__main__.py', 'pyodide_provider/guest.py']);
 
 /**
  * @param {string} directory
@@ -76,11 +91,11 @@ function* sources(directory) {
  * @returns {Uint8Array} a zip to unpack into site-packages; the same bytes for the same contents
  */
 export function pythonArchive(root, cache) {
-  const files = unzipSync(protobufWheel(root, cache), { filter: ({ name }) => !name.endsWith('/') && !UNUSED.some((pattern) => pattern.test(name)) });
+  const files = unzipSync(wheel('protobuf', root, cache), { filter: ({ name }) => !name.endsWith('/') && !UNUSED.some((pattern) => pattern.test(name)) });
   const own = join(root, 'pyodide_provider');
   for (const path of sources(own)) {
     const name = relative(root, path).split(sep).join('/');
-    if (!name.startsWith('pyodide_provider/native/') && name !== 'pyodide_provider/__main__.py') files[name] = readFileSync(path);
+    if (!name.startsWith('pyodide_provider/native/') && !NOT_OURS.has(name)) files[name] = readFileSync(path);
   }
   const sorted = Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
   return zipSync(sorted, { level: 0, mtime: EPOCH });

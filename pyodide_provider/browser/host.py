@@ -29,6 +29,14 @@ class JsPool(Protocol):
     def post(self, slot: int, header: str, body: JsBytes | None = None, /) -> None: ...
 
 
+class JsInterpreters(Protocol):
+    def listen(self, heard: Callable[[int, str, JsBytes | None], None], /) -> None: ...
+
+    def stop(self, slot: int, /) -> None: ...
+
+    def post(self, slot: int, header: str, body: JsBytes | None = None, /) -> object: ...
+
+
 class JsSocket(Protocol):
     def listen(self, opened: Callable[[], None], frame: Callable[[JsBytes], None], lost: Callable[[str], None], /) -> None: ...
 
@@ -57,6 +65,7 @@ class JsPage(Protocol):
 
 class JsHost(Protocol):
     pool: JsPool
+    interpreters: JsInterpreters
     socket: JsSocket
     timers: JsTimers
     page: JsPage

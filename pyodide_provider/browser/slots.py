@@ -1,12 +1,15 @@
-"""The slots: Web Workers, spoken to through the JavaScript pool. Imports the core's data and events."""
+"""The slots: Web Workers, spoken to through the JavaScript pool. Imports the core's data and events.
+
+A slot's Python is a worker of its own, which comes and goes with each run; to the core both are the slot.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady
-from ..core.run import Run
-from ..slot_messages import ended, output, read_header, runs_message, start_header
+from ..core.run import PythonParams, Run
+from ..slot_messages import ended, output, python_message, read_header, runs_message, start_header
 from .host import JsBytes, JsHost, Keep
 
 
@@ -24,11 +27,14 @@ class BrowserSlots:
         js_pool = js_host.pool
         self._room = js_host.room
         self._start, self._stop, self._post = js_pool.start, js_pool.stop, js_pool.post
+        self._js_python = js_host.interpreters
         self._header = start_header(storage, limits)
         self._greet = greet
         self._alive: set[int] = set()
         self.feed: Callable[[Event], None] = _nobody
-        js_pool.listen(keep(self._heard), keep(self._lost))
+        heard = keep(self._heard)
+        js_pool.listen(heard, keep(self._lost))
+        self._js_python.listen(heard)
 
     def start(self, slot: int) -> None:
         self._alive.add(slot)
@@ -39,9 +45,16 @@ class BrowserSlots:
     def stop(self, slot: int) -> None:
         self._alive.discard(slot)
         self._stop(slot)
+        self._js_python.stop(slot)
 
     def post(self, slot: int, runs: Sequence[Run]) -> None:
-        self._send(slot, *runs_message(runs))
+        if isinstance(runs[0].params, PythonParams):
+            # It is alone: how long it takes is not known, so the core posts nothing behind it, and it behind nothing.
+            (run,) = runs
+            header, body = python_message(run)
+            self._js_python.post(slot, header, self._js_bytes(body))
+        else:
+            self._send(slot, *runs_message(runs))
 
     def tell_all(self, header: str, body: bytes) -> None:
         """Send a message to every worker."""
@@ -49,12 +62,15 @@ class BrowserSlots:
             self._send(slot, header, body)
 
     def _send(self, slot: int, header: str, body: bytes) -> None:
-        if not body:
+        if body:
+            self._post(slot, header, self._js_bytes(body))
+        else:
             self._post(slot, header)
-            return
+
+    def _js_bytes(self, body: bytes) -> JsBytes:
         js_body = self._room(len(body))
         js_body.assign(body)
-        self._post(slot, header, js_body)
+        return js_body
 
     def _heard(self, slot: int, header: str, js_body: JsBytes | None) -> None:
         report = read_header(header)

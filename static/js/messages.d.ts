@@ -54,6 +54,68 @@ export interface SlotOrder {
   blobs?: Record<string, Slice>;
 }
 
+/** A Python run, as a slot gets it. */
+export interface PythonField {
+  key: number;
+  script?: string;
+  pickle?: FileField;
+  packages?: string[];
+  envs?: string[];
+  stdin?: Slice;
+  rootfs?: FileField;
+  artifacts?: string[];
+  /** Refs of blobs that the pickle names. */
+  shared?: string[];
+  limits?: Partial<RunLimits>;
+  /** The version that it needs: "3.14". */
+  python?: string;
+  network?: boolean;
+  follow?: boolean;
+}
+
+// ---- provider worker → interpreter
+
+/** The run with its limits filled in. Its bytes come as parts. */
+export interface PythonOrder extends Omit<PythonField, 'limits'> {
+  limits: { output: number; files: number; memory: number; wall?: number };
+}
+
+export interface PythonParts {
+  pickle?: Uint8Array;
+  stdin?: Uint8Array;
+  rootfs?: Uint8Array;
+  packages: [name: string, wheel: Uint8Array][];
+  refs: string[];
+  /** In the order of refs. */
+  shared: Uint8Array[];
+}
+
+export interface PythonStart {
+  pieces: import('./python/task.js').Pieces;
+  network: boolean;
+}
+
+export interface PythonTask {
+  order: PythonOrder;
+  parts: PythonParts;
+}
+
+// ---- interpreter → provider worker: { ready }, { began }, { stdout, stderr }, { end: PythonEnd } or { failed: string }
+
+export interface PythonEnd {
+  value?: Uint8Array;
+  artifacts?: Uint8Array;
+  stdout?: Uint8Array;
+  stderr?: Uint8Array;
+  version?: string;
+  /** Bytes of memory at the end. */
+  memory?: number;
+  error?: string;
+  /** Name of the exception's type. */
+  kind?: string;
+  exception?: Uint8Array;
+}
+
 // ---- slot → provider worker
 
 export interface EndField {
@@ -98,6 +160,8 @@ export interface Manifest {
   python: string;
   /** The memory of a Python that has all of `python` imported. */
   provider: string;
+  /** What a Python task runs in: worker.js, open.js, snapshot.bin. */
+  tasks: string;
   wasi: string;
 }
 

@@ -1,4 +1,5 @@
 /** What the provider's Python gets from JavaScript: workers, a socket, timers, the page. Typed in browser/host.py. */
+import { Interpreters } from '../python/interpreters.js';
 import { Pool } from './pool.js';
 import { Socket } from './socket.js';
 
@@ -12,6 +13,7 @@ import { Socket } from './socket.js';
 export function host(settings, protocol, tell) {
   return {
     pool: new Pool(`${settings.vendor}${settings.manifest.wasi}worker.js`),
+    interpreters: new Interpreters(settings),
     socket: new Socket(settings.transport, protocol),
     timers: new Timers(),
     /** Room for bytes from Python: filling it is cheaper than converting. @param {number} length */

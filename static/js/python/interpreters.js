@@ -1,0 +1,216 @@
+/**
+ * The interpreters for Python tasks, by slot number: each task gets a fresh one, which ends with it. One more than is in use is
+ * kept ready, from the first Python task on.
+ *
+ * An interpreter is untrusted from the moment it gets its task: what it says is taken for one run only, and checked.
+ */
+import { Blobs } from '../wasi/blobs.js';
+import { Broken, Fault } from '../wasi/faults.js';
+import { encode, failed, written } from './ends.js';
+import { Packages } from './packages.js';
+
+/** @typedef {import('../messages.js').PythonField} PythonField */
+/** @typedef {import('../messages.js').PythonOrder} PythonOrder */
+/** @typedef {import('./task.js').Pieces} Pieces */
+/** @typedef {{worker: Worker | null, stopped: boolean}} Busy */
+/** @typedef {{worker: Worker, ready: Promise<void>}} Spare */
+
+const START_SECONDS = 60;
+const MEMORY = 2 ** 30; // bytes, unless the task says otherwise
+const MOST_MEMORY = 2 ** 32 - 2 ** 16;
+
+export class Interpreters {
+  /** @type {Map<number, Busy>} */
+  #busy = new Map();
+  /** @type {Spare[]} */
+  #spares = [];
+  /** @type {Promise<Pieces> | undefined} */
+  #pieces;
+  /** @type {(slot: number, header: string, body?: Uint8Array) => void} */
+  #heard = () => {};
+
+  /** @param {import('../messages.js').Settings} settings */
+  constructor({ vendor, manifest, storage, limits }) {
+    this.tasks = `${vendor}${manifest.tasks}`;
+    this.pyodide = `${vendor}${manifest.pyodide}`;
+    this.limits = limits;
+    this.blobs = new Blobs(storage);
+    this.packages = new Packages(storage.replace(/\/storage$/, '/python'));
+  }
+
+  /** @param {(slot: number, header: string, body?: Uint8Array) => void} heard */
+  listen(heard) {
+    this.#heard = heard;
+  }
+
+  /** @param {number} slot */
+  stop(slot) {
+    const busy = this.#busy.get(slot);
+    if (!busy) return;
+    busy.stopped = true;
+    busy.worker?.terminate();
+    this.#busy.delete(slot);
+  }
+
+  /** @param {number} slot @param {string} header @param {Uint8Array<ArrayBuffer>} [body] */
+  async post(slot, header, body = new Uint8Array(0)) {
+    /** @type {PythonField} */
+    const field = JSON.parse(header).python;
+    /** @type {Busy} */
+    const busy = { worker: null, stopped: false };
+    this.#busy.set(slot, busy);
+    const tell = (/** @type {string} */ said, /** @type {Uint8Array<ArrayBuffer>} */ bytes) => busy.stopped || this.#heard(slot, said, bytes);
+    let end;
+    try {
+      end = await this.#run(field, body, busy, tell);
+    } catch (error) {
+      end = failed(field.key, error);
+    }
+    busy.worker?.terminate();
+    if (this.#busy.get(slot) === busy) this.#busy.delete(slot);
+    tell(end.header, end.body);
+  }
+
+  /** @param {PythonField} field @param {Uint8Array<ArrayBuffer>} body @param {Busy} busy @param {(header: string, body: Uint8Array<ArrayBuffer>) => unknown} tell */
+  async #run(field, body, busy, tell) {
+    const network = field.network === true;
+    if (network) await this.#allowed();
+    const spare = this.#take(network);
+    spare.ready.catch(() => {}); // told below
+    const parts = await this.#parts(field, body);
+    await spare.ready.catch((error) => {
+      throw new Broken(`Python could not be started here: ${error.message}`);
+    });
+    if (!network && !busy.stopped) this.#prepare();
+    if (busy.stopped) {
+      spare.worker.terminate();
+      throw new Broken('stopped');
+    }
+    busy.worker = spare.worker;
+    /** @type {Partial<import('../messages.js').RunLimits> & import('../messages.js').Limits} */
+    const limits = { ...this.limits, ...field.limits };
+    const memory = Math.min(limits.memory || MEMORY, MOST_MEMORY);
+    /** @type {PythonOrder} */
+    const order = { ...field, limits: { output: limits.output, files: limits.files, memory, wall: limits.wall } };
+    return converse(spare.worker, order, parts, tell);
+  }
+
+  /** What a task is given, as bytes. @param {PythonField} field @param {Uint8Array<ArrayBuffer>} body */
+  async #parts(field, body) {
+    const cut = (/** @type {[number, number]} */ [offset, length]) => body.slice(offset, offset + length);
+    const file = async (/** @type {import('../messages.js').FileField | undefined} */ given) =>
+      given && ('blob' in given ? cut(given.blob) : this.blobs.get(given.ref));
+    const refs = field.shared ?? [];
+    const [pickle, rootfs, packages, ...shared] = await Promise.all([
+      file(field.pickle),
+      file(field.rootfs),
+      this.packages.get(field.packages ?? []),
+      ...refs.map((ref) => this.blobs.get(ref)),
+    ]);
+    return { pickle, rootfs, packages, shared, refs, stdin: field.stdin && cut(field.stdin) };
+  }
+
+  async #allowed() {
+    const answer = await fetch(`${this.tasks}open.js`, { method: 'HEAD' }).catch(() => null);
+    if (answer?.status === 403) throw new Fault('the task asks for the network, which this broker does not give to tasks');
+    if (!answer?.ok) throw new Broken('the broker does not say whether tasks may use the network');
+  }
+
+  /** An interpreter for a task: the one that is ready, or a new one. @param {boolean} network @returns {Spare} */
+  #take(network) {
+    return (network ? undefined : this.#spares.shift()) ?? this.#start(network);
+  }
+
+  /** Has as many ready as are in use, at least one: that many may be needed at once. */
+  #prepare() {
+    while (this.#spares.length < Math.max(1, this.#busy.size)) {
+      const spare = this.#start(false);
+      this.#spares.push(spare);
+      spare.ready.catch(() => (this.#spares = this.#spares.filter((it) => it !== spare)));
+    }
+  }
+
+  /** @param {boolean} network @returns {Spare} */
+  #start(network) {
+    const worker = new Worker(`${this.tasks}${network ? 'open' : 'worker'}.js`, { name: 'python' });
+    const ready = new Promise((resolve, reject) => {
+      const overdue = setTimeout(() => reject(new Error(`it did not start within ${START_SECONDS} s`)), START_SECONDS * 1000);
+      worker.onmessage = ({ data }) => {
+        clearTimeout(overdue);
+        if (data.ready) resolve(undefined);
+        else reject(new Error(String(data.failed)));
+      };
+      worker.onerror = (event) => {
+        event.preventDefault();
+        reject(new Error(event.message || 'its script could not be loaded'));
+      };
+      this.#load().then((pieces) => worker.postMessage({ pieces, network }), reject);
+    });
+    return {
+      worker,
+      ready: ready.catch((error) => {
+        worker.terminate();
+        throw error;
+      }),
+    };
+  }
+
+  /** @returns {Promise<Pieces>} */
+  #load() {
+    this.#pieces ??= this.#fetch().catch((error) => {
+      this.#pieces = undefined;
+      throw error;
+    });
+    return this.#pieces;
+  }
+
+  async #fetch() {
+    const [module, snapshot, stdlib, lock] = await Promise.all([
+      WebAssembly.compileStreaming(fetch(`${this.pyodide}pyodide.asm.wasm`)),
+      bytes(`${this.tasks}snapshot.bin`),
+      bytes(`${this.pyodide}python_stdlib.zip`),
+      fetch(`${this.pyodide}pyodide-lock.json`).then((answer) => answer.text()),
+    ]);
+    return { module, snapshot, stdlib, lock };
+  }
+}
+
+/**
+ * Gives an interpreter its task and hears it to the end.
+ * @param {Worker} worker @param {PythonOrder} order @param {import('../messages.js').PythonParts} parts
+ * @param {(header: string, body: Uint8Array<ArrayBuffer>) => unknown} tell
+ * @returns {Promise<{header: string, body: Uint8Array<ArrayBuffer>}>}
+ */
+function converse(worker, order, parts, tell) {
+  let began = performance.now();
+  return new Promise((resolve) => {
+    const end = (/** @type {unknown} */ said) => resolve(encode(order, said, (performance.now() - began) / 1000));
+    worker.onmessage = ({ data }) => {
+      if (data?.stdout instanceof Uint8Array && data.stderr instanceof Uint8Array && order.follow) {
+        const { header, body } = written(order.key, data.stdout, data.stderr);
+        tell(header, body);
+      } else if (data?.end) end(data.end);
+      else if (data?.failed !== undefined) end({ error: `Python died: ${data.failed}` });
+      else if (data?.began) {
+        began = performance.now();
+        if (order.limits.wall !== undefined) tell(JSON.stringify({ began: order.key }), new Uint8Array(0));
+      }
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      end({ error: `Python died: ${event.message || 'its worker ended'}` });
+    };
+    worker.postMessage({ order, parts });
+  });
+}
+
+/** @param {string} url @returns {Promise<Uint8Array>} shared with all workers where that can be */
+async function bytes(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
+  const own = new Uint8Array(await response.arrayBuffer());
+  if (!globalThis.crossOriginIsolated) return own;
+  const shared = new Uint8Array(new SharedArrayBuffer(own.length));
+  shared.set(own);
+  return shared;
+}
