@@ -10,18 +10,19 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import FunctionType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from .. import exits
-from ..answers import RemoteTraceback
-from ..async_executor import AsyncExecutor, Chunk, Row
 from ..errors import BrokerError, TaskFailed, TaskTimeout, UntrustedResult, UsageError, WasimoffError
 from ..many import stream
 from .common import broker_options, perform
 from .options import environment
 from .screen import Screen
+
+if TYPE_CHECKING:
+    from ..async_executor import AsyncExecutor, Chunk, Row
 
 HELP = """Call a function of FILE.py for each line of JSON on stdin, and print its values as lines of JSON, in order.
 
@@ -66,6 +67,8 @@ def map_command(
     if star and kwargs:
         raise click.UsageError("--star and --kwargs exclude each other")
     function = _load(Path(file), func)
+    from ..async_executor import AsyncExecutor
+
     executor = AsyncExecutor(
         broker or ctx.obj, packages=packages, max_in_flight=in_flight, timeout=timeout, env=environment(envs),
         rootfs=rootfs, network=network, transport="http" if http else "websocket",
@@ -191,5 +194,7 @@ def _load(path: Path, name: str) -> Callable[..., Any]:
 
 
 def _words(error: Exception) -> str:
+    from ..answers import RemoteTraceback
+
     cause = error.__cause__
     return cause.text.rstrip() if isinstance(cause, RemoteTraceback) else f"{type(error).__name__}: {error}"
