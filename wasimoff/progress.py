@@ -62,7 +62,10 @@ class Shown:
 
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]}"))
         console = Console() if in_notebook() else Console(stderr=True)
-        self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
+        # What the program prints goes above the bar where both are on the screen, and is left alone where it is not.
+        both = sys.stdout.isatty()
+        times = (TimeElapsedColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, *times, console=console, redirect_stdout=both)
         self._task = self._progress.add_task("", total=0, failed="")
         self._progress.start()
 
