@@ -19,7 +19,7 @@ from pyodide_provider.native.scratch import Scratch
 from pyodide_provider.native.slots import ProcessSlots, Settings
 
 ENGINE = f"wasmtime {version('wasmtime')}"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class BlobServer:

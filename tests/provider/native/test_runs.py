@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -281,6 +282,17 @@ class TestFollow:
                 text = b"".join(event.stdout for event in told if event.sequence == sequence)
                 assert text
                 assert (b"tick\n" * 4).startswith(text)
+
+    async def test_what_waits_behind_it_does_not_begin_before_its_end_is_known(self, tmp_path: Path) -> None:
+        async with rig(tmp_path) as made:
+            await made.start()
+            made.post(1, params(TICKS, follow=True), params(CAT, stdin=b"another's"))
+            await made.until(lambda event: isinstance(event, OutputWritten))
+            # Nobody here takes its end meanwhile.
+            time.sleep(3)  # noqa: ASYNC251
+            stream = made.slots._alive[1]._streams[0]
+            assert os.pread(stream, 4, 0) == b"tick"
+            assert [ok(end.outcome).stdout for end in await made.ended(1, 2)] == [b"tick\n" * 4, b"another's"]
 
     async def test_a_run_that_is_not_followed_tells_nothing(self, tmp_path: Path) -> None:
         async with rig(tmp_path) as made:
