@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pyodide_provider.core.run import Broken, Exited, Failed, File, Outcome, Params
+from pyodide_provider.core.run import NO_LIMITS, Broken, Exited, Failed, File, Limits, Outcome, Params
 
 from . import zips as z
 
@@ -23,6 +23,9 @@ class Case:
     ref: str = ""
     """Instead of the binary."""
     rootfs_ref: str = ""
+    roots: tuple[tuple[str, bytes], ...] = ()
+    """Path and archive."""
+    limits: Limits = NO_LIMITS
     status: int = 0
     stdout: bytes = b""
     stderr: bytes = b""
@@ -42,6 +45,8 @@ class Case:
             self.stdin,
             File(self.rootfs_ref) if self.rootfs_ref else rootfs,
             self.artifacts,
+            tuple((path, File(blob=archive)) for path, archive in self.roots),
+            self.limits,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import programs as p
 from . import zips as z
+from .bounds import BOUNDS
 from .case import Case, check
 from .engine import ENGINE
 from .transcripts import TRANSCRIPTS
@@ -286,6 +287,7 @@ GROUPS = {
     "traps": TRAPS,
     "modules": MODULES,
     "archives": ARCHIVES,
+    "bounds": BOUNDS,
     **ENGINE,
     **TRANSCRIPTS,
 }
