@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { strFromU8, unzipSync, zipSync } from 'fflate';
+import { Symlink } from '../../static/js/wasi/tree.js';
 import * as zip from '../../static/js/wasi/zip.js';
 
 const { pack } = zip;
@@ -101,4 +102,49 @@ test('artifacts are packed to the same bytes each time', () => {
   const first = pack(files);
   assert.deepEqual(first, pack(files));
   assert.deepEqual(Object.keys(unzipSync(first)), ['dir/', 'dir/x']);
+});
+
+/** An archive as a Unix tool makes it, each entry with its mode. */
+function unixZip(entries) {
+  return zipSync(Object.fromEntries(entries.map(([name, content, mode]) => [name, [bytes(content), { os: 3, attrs: (mode << 16) >>> 0 }]])));
+}
+
+test('symbolic links are kept as such, unless they lead outside', () => {
+  const link = 0o120777;
+  const { tree } = unpack(unixZip([['d/f', 'x', 0o100644], ['d/up', '../d/./f', link], ['top', 'd/up', link]]), MiB);
+  assert.ok(tree.get('top') instanceof Symlink);
+  assert.equal(tree.get('d').get('up').target, '../d/./f');
+  for (const target of ['/etc', '../x', 'd/../../x', '', 'a\\b', 'x'.repeat(5000)]) {
+    assert.throws(() => unpack(unixZip([['l', target, link]]), MiB), /"l" is a symbolic link that leads outside of the archive/, target);
+  }
+  assert.throws(() => unpack(unixZip([['l', 'd', link], ['l/x', 'y', 0o100644]]), MiB), /is a file and a directory/);
+});
+
+test('zip64: what does not fit the old fields is taken from the new ones', () => {
+  const name = 'a.txt';
+  const u16 = (value) => [value & 255, value >> 8];
+  const u32 = (value) => [...u16(value & 0xffff), ...u16(value >>> 16)];
+  const u64 = (value) => [...u32(value), ...u32(0)];
+  const local = [...u32(0x04034b50), ...u16(45), ...u16(0), ...u16(0), ...u32(0), ...u32(0xd87f7e0c), ...u32(4), ...u32(4), ...u16(5), ...u16(0), ...bytes(name), ...bytes('test')];
+  const central = [
+    ...u32(0x02014b50), ...u16(45), ...u16(45), ...u16(0), ...u16(0), ...u32(0), ...u32(0xd87f7e0c), ...u32(0xffffffff), ...u32(0xffffffff),
+    ...u16(5), ...u16(28), ...u16(0), ...u16(0), ...u16(0), ...u32(0), ...u32(0xffffffff), ...bytes(name), ...u16(1), ...u16(24), ...u64(4), ...u64(4), ...u64(0),
+  ];
+  const end64 = local.length + central.length;
+  const tail = [
+    ...u32(0x06064b50), ...u64(44), ...u16(45), ...u16(45), ...u32(0), ...u32(0), ...u64(1), ...u64(1), ...u64(central.length), ...u64(local.length),
+    ...u32(0x07064b50), ...u32(0), ...u64(end64), ...u32(1),
+    ...u32(0x06054b50), ...u16(0), ...u16(0), ...u16(0xffff), ...u16(0xffff), ...u32(0xffffffff), ...u32(0xffffffff), ...u16(0),
+  ];
+  const archive = Uint8Array.from([...local, ...central, ...tail]);
+  assert.equal(strFromU8(unpack(archive, MiB).tree.get(name)), 'test');
+  for (let at = 0; at < archive.length; at++) {
+    const broken = archive.slice();
+    broken[at] ^= 0xff;
+    try {
+      unpack(broken, MiB);
+    } catch (error) {
+      assert.equal(error.name, 'Fault', `byte ${at}: ${error.stack}`);
+    }
+  }
 });
