@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from e2e.chromium import Tab, Watch
-from e2e.processes import BrokerProcess, Running
+from e2e.hosts import KINDS, lending
+from e2e.processes import BrokerProcess
 from e2e.third_party import FOLDER, from_npm, from_wheel, npm_package, rootfs, wheel
 from tests.contract.zips import make_zip, read_zip
 from wasimoff import Client, Result
@@ -44,25 +44,11 @@ def client(shared_broker: BrokerProcess) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture(scope="module", params=["native", "tab"])
-def host(request: pytest.FixtureRequest, shared_broker: BrokerProcess) -> Iterator[str]:
+@pytest.fixture(scope="module", params=KINDS)
+def host(request: pytest.FixtureRequest, shared_broker: BrokerProcess, chromium: Browser) -> Iterator[str]:
     """One provider at a time; its kind."""
-    url = shared_broker.url
-    if request.param == "native":
-        cache = FOLDER / "cache"
-        running = Running("-m", "pyodide_provider", "--url", url, "--workers", "1", "--name", "native", "--cache", str(cache))
-        running.wait_for("connected")
-        yield "native"
-        print(running.output)
-        running.close()
-        return
-    chromium: Browser = request.getfixturevalue("chromium")
-    context = chromium.new_context()
-    watch = Watch(context)
-    Tab(context.new_page()).open(url, workers=1, name="tab").lending(1)
-    yield "tab"
-    context.close()
-    watch.check()
+    with lending(request.param, shared_broker.url, chromium, "--cache", str(FOLDER / "cache")) as host:
+        yield host.kind
 
 
 def ended(result: Result, host: str, step: str) -> dict[str, bytes]:
