@@ -231,11 +231,11 @@ class WebSocketLink:
         return self._input() if self._talking else None
 
     def _input(self) -> bytes | None:
-        """A piece of stdin for a task that is there still."""
+        """A piece of stdin for a task that is waited for still; it is sent by now, since what waits in line goes first."""
         while self._talking:
             call = self._talking.popleft()
             live = self._live.get(call)
-            piece = live.next_input() if live is not None and self._calls.of(call.sequence) is call else None
+            piece = live.next_input() if live is not None else None
             if piece is not None:
                 self._events += 1
                 return codec.event(self._events, messages.task_input(call.sequence, *piece))

@@ -14,8 +14,9 @@ from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 from wasimoff import AsyncClient, BrokerError, Chunk, Client, Result, Task, UsageError
 from wasimoff.following import Following, Printed
-from wasimoff.live import pieces
+from wasimoff.live import AHEAD, PIECE, Live, pieces
 
+from .conftest import WASM
 from .peer import Link, Peer, Request, ok
 from .test_websocket import failing, until
 
@@ -38,6 +39,17 @@ def test_nothing_is_left_of_what_was_given_out() -> None:
     following.take()
     assert following.rest(Result(0, b"a", b"x")) is None
     assert Following().rest(Result(0)) is None
+
+
+def test_what_did_not_fit_leaves_no_gap() -> None:
+    following = Following(4)
+    following.sent()
+    following.wrote(b"abcd", b"")
+    following.wrote(b"efgh", b"")
+    assert following.take() == Chunk(b"abcd", b"", 1)
+    following.wrote(b"i", b"")
+    assert following.take() is None
+    assert following.rest(Result(0, b"abcdefghi")) == Chunk(b"efghi", b"", 1)
 
 
 def test_a_new_attempt_begins_anew() -> None:
@@ -215,25 +227,19 @@ async def test_a_slow_consumer_gets_all_of_it_in_the_end(peer: Peer) -> None:
 
 async def test_a_lost_connection_begins_the_output_anew(peer: Peer) -> None:
     async def answer(link: Link, sequence: int, request: Request) -> None:
-        await link.wrote(sequence, b"ab" if len(peer.tasks) == 1 else b"abc")
-        if len(peer.tasks) == 1:
-            await seen.wait()
+        attempt = len(peer.tasks)
+        await link.wrote(sequence, b"ab" if attempt == 1 else b"abc")
+        await until(lambda: len(chunks) == attempt)
+        if attempt == 1:
             link.drop()
         else:
             await link.send(codec.response(sequence, ok(request, b"abcd")))
 
-    seen = asyncio.Event()
     peer.answer = answer
     chunks: list[Chunk] = []
-
-    def follow(chunk: Chunk) -> None:
-        chunks.append(chunk)
-        seen.set()
-
     async with AsyncClient(peer.url) as client:
-        assert (await client.run("x", follow=follow)).stdout == b"abcd"
-    assert chunks[0] == Chunk(b"ab", b"", 1)
-    assert b"".join(chunk.stdout for chunk in chunks if chunk.attempt == 2) == b"abcd"
+        assert (await client.run("x", follow=chunks.append)).stdout == b"abcd"
+    assert chunks == [Chunk(b"ab", b"", 1), Chunk(b"abc", b"", 2), Chunk(b"d", b"", 2)]
 
 
 async def test_leaving_the_loop_cancels_the_task(peer: Peer) -> None:
@@ -295,6 +301,30 @@ async def test_stdin_is_sent_as_it_comes(peer: Peer) -> None:
                 assert item.stdout == b"zero\none\ntwo\n"
     assert peer.tasks[0].qos.interactive
     assert [(event.stdin, event.end) for event in peer.inputs] == [(b"one\n", False), (b"two\n", False), (b"", True)]
+
+
+async def test_what_is_typed_while_the_program_is_uploaded_is_sent_too(peer: Peer) -> None:
+    peer.answer, peer.heard = lambda link, sequence, request: None, answers_lines
+    async with AsyncClient(peer.url) as client:
+        *_, result = [item async for item in client.follow(Task(WASM), typed(b"one", b"two"))]
+    assert isinstance(result, Result)
+    assert result.stdout == b"onetwo"
+
+
+async def test_only_so_many_pieces_wait() -> None:
+    live = Live(interactive=True)
+    putting = asyncio.create_task(live.put(bytes(PIECE * (AHEAD + 5)), end=True))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert live.waiting == AHEAD
+    sizes = []
+    async with asyncio.timeout(60):
+        while not putting.done() or live.waiting:
+            if piece := live.next_input():
+                sizes.append(len(piece[0]))
+                assert piece[1] is (len(sizes) == AHEAD + 5)
+            await asyncio.sleep(0)
+    assert sizes == [PIECE] * (AHEAD + 5)
 
 
 async def test_large_stdin_goes_in_pieces_and_waits_for_the_link(peer: Peer) -> None:

@@ -40,6 +40,12 @@ def test_clocks_that_are_off_are_put_right() -> None:
     assert dict(line.skew)["broker"] == -300
 
 
+def test_a_provider_with_the_brokers_clock_is_moved_with_it() -> None:
+    line = timeline(trace(provider=-300, broker=-300))
+    assert [(step.event, step.at) for step in line.steps] == list(WAY)
+    assert line.skew == (("broker", -300),)
+
+
 def test_a_small_difference_is_left_alone() -> None:
     line = timeline(trace(provider=0.5))
     assert line.skew == ()
