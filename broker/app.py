@@ -11,7 +11,7 @@ from itertools import count
 
 from aiohttp import web
 
-from broker import blobs_api, pages, run_api, status, tasks_api
+from broker import blobs_api, pages, python_packages, run_api, status, tasks_api
 from broker.blobs import Blobs
 from broker.client_socket import ClientSocket
 from broker.core.task import Provider
@@ -22,6 +22,7 @@ from broker.jobs import Jobs
 from broker.outbox import Gatherer
 from broker.params import Caps
 from broker.provider_socket import ProviderSocket
+from broker.python_packages import PythonPackages
 from broker.settings import Settings
 from broker.sockets import Socket, accept, check_origin
 from broker.tasks import Tasks
@@ -52,6 +53,7 @@ class Broker:
         settings = self.settings
         context = settings.tls()
         self.blobs = await Blobs.open(settings)
+        self.packages = PythonPackages(settings.filestorage / "wheels" if settings.filestorage else None)
         self.dispatcher = Dispatcher(settings.policy())
         self._gatherer = Gatherer()
         self.tasks = Tasks(self.dispatcher, self.blobs, Caps(settings))
@@ -88,6 +90,7 @@ class Broker:
             *tasks_api.routes(self.tasks, self.jobs),
             *run_api.routes(self.tasks, self.blobs, self.settings),
             *blobs_api.routes(self.blobs, self.settings),
+            *python_packages.routes(self.packages),
             *status.routes(self.dispatcher, VERSION),
             *pages.routes(self.settings, VERSION),
         ]
@@ -140,3 +143,4 @@ class Broker:
         await self._runner.cleanup()
         self.dispatcher.close()
         await self.blobs.close()
+        self.packages.close()

@@ -16,6 +16,11 @@ from e2e.processes import TESTING
 from e2e.python import ask, call, upload, value
 from pyodide_provider.wire import messages_pb2 as pb
 
+PACKAGES = [
+    ("msgpack", "import msgpack\nmsgpack.unpackb(msgpack.packb([1, 'a']))", [1, "a"]),
+    ("pydantic-core", "from pydantic_core import to_json\nto_json({'a': 1})", b'{"a":1}'),
+]
+
 
 def zipped(**files: bytes) -> bytes:
     packed = io.BytesIO()
@@ -139,3 +144,20 @@ def test_many_at_once(lent: Lent) -> None:
         found = list(pool.map(lambda n: value(ask(lent.broker.url, script=f"{n} ** 2")), range(12)))
     assert found == [n**2 for n in range(12)]
     assert lent.client.run(TESTING / "noop.wasm").ok
+
+
+@pytest.mark.parametrize(("package", "script", "expected"), PACKAGES)
+def test_packages_come_by_way_of_the_broker(lent: Lent, package: str, script: str, expected: object) -> None:
+    response = ask(lent.broker.url, script=script, packages=[package])
+    if "pip could not get" in response.error:
+        pytest.skip(response.error)
+    assert value(response) == expected
+    assert "ModuleNotFoundError" in ask(lent.broker.url, script=script).error, "only who asks for it has it"
+
+
+def test_a_package_that_there_is_none_of(lent: Lent) -> None:
+    response = ask(lent.broker.url, script="1", packages=["wasimoff==99.99"])
+    assert "wasimoff" in response.error
+    assert "looked with pip" in response.error
+    assert "is not a package" in ask(lent.broker.url, script="1", packages=["--help"]).error
+    assert value(ask(lent.broker.url, script="2")) == 2

@@ -9,15 +9,17 @@ from __future__ import annotations
 import ast
 import contextlib
 import glob
+import importlib
 import io
 import json
 import linecache
 import os
 import pickle
+import site
 import sys
 import traceback
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -52,6 +54,7 @@ def _object(entries: Any) -> Any:
 async def _run(order: dict[str, Any], parts: Any, begin: Any) -> dict[str, Any]:
     try:
         _check_version(order.get("python", ""))
+        _install(wheel.to_bytes() for wheel in parts.wheels)
         os.environ.update(env.split("=", 1) for env in order.get("envs", ()))
         os.makedirs(ROOT, exist_ok=True)
         os.chdir(ROOT)
@@ -71,6 +74,14 @@ async def _run(order: dict[str, Any], parts: Any, begin: Any) -> dict[str, Any]:
         except Refused as refused:
             return {"error": str(refused)}
     return ended
+
+
+def _install(wheels: Iterable[bytes]) -> None:
+    """Into site-packages, which is empty in each interpreter; extension modules are linked when they are imported."""
+    folder = site.getsitepackages()[0]
+    for wheel in wheels:
+        zipfile.ZipFile(io.BytesIO(wheel)).extractall(folder)
+    importlib.invalidate_caches()
 
 
 def _check_version(wanted: str) -> None:

@@ -84,7 +84,7 @@ export interface PythonParts {
   pickle?: Uint8Array;
   stdin?: Uint8Array;
   rootfs?: Uint8Array;
-  packages: [name: string, wheel: Uint8Array][];
+  wheels: Uint8Array[];
   refs: string[];
   /** In the order of refs. */
   shared: Uint8Array[];

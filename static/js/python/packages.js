@@ -3,7 +3,6 @@ import { sha256 } from '../shared/sha256.js';
 import { Lru } from '../shared/lru.js';
 import { Broken, Fault } from '../wasi/faults.js';
 
-/** @typedef {[name: string, wheel: Uint8Array]} Wheel */
 /** @typedef {{name: string, sha256: string}} Named */
 
 const KEPT_BYTES = 64 << 20;
@@ -21,7 +20,7 @@ export class Packages {
 
   /**
    * @param {string[]} requirements
-   * @returns {Promise<Wheel[]>}
+   * @returns {Promise<Uint8Array[]>}
    * @throws {Fault} when there is no such package  @throws {Broken} when it can't be had now
    */
   async get(requirements) {
@@ -33,13 +32,13 @@ export class Packages {
       if (this.#resolved.size >= 64) this.#resolved.clear();
       this.#resolved.set(key, wheels);
     }
-    return Promise.all(wheels.map(async (wheel) => /** @type {Wheel} */ ([wheel.name, await this.#wheel(wheel)])));
+    return Promise.all(wheels.map((wheel) => this.#wheel(wheel)));
   }
 
   /** @param {string[]} requirements @returns {Promise<Named[]>} */
   async #resolve(requirements) {
     const query = new URLSearchParams(requirements.map((requirement) => ['package', requirement]));
-    const answer = await fetch(`${this.base}/resolve?${query}`).catch((error) => {
+    const answer = await fetch(`${this.base}/resolve?${query}`, { headers: { accept: 'application/json' } }).catch((error) => {
       throw new Broken(`the broker can't be asked for packages: ${error.message}`);
     });
     const said = await answer.json().catch(() => ({}));

@@ -82,7 +82,6 @@ export class Interpreter {
     this.pyodide.setStdout({ write: (bytes) => output.write(0, bytes), isatty: false });
     this.pyodide.setStderr({ write: (bytes) => output.write(1, bytes), isatty: false });
     this.#feed(parts.stdin);
-    await this.#install(parts.packages);
     this.memory.most = Math.max(order.limits.memory, this.pyodide._module.HEAPU8.length);
     Object.assign(this.files, { most: order.limits.files, used: 0 });
     // Where an interpreter dies, what waits for it is never told.
@@ -118,27 +117,6 @@ export class Interpreter {
       },
     });
   }
-
-  /** @param {[string, Uint8Array][]} wheels */
-  async #install(wheels) {
-    if (!wheels.length) return;
-    const bytes = new Map(wheels.map(([name, wheel]) => [`/wheels/${name}`, wheel]));
-    const scope = /** @type {any} */ (globalThis);
-    const before = scope.fetch;
-    scope.fetch = async (/** @type {string} */ url) => answer(bytes.get(new URL(url, 'http://wheels/').pathname));
-    try {
-      await this.pyodide.loadPackage([...bytes.keys()], { messageCallback: () => {}, checkIntegrity: false });
-    } finally {
-      if (before) scope.fetch = before;
-      else delete scope.fetch;
-    }
-  }
-}
-
-/** As much of a Response as Pyodide looks at. @param {Uint8Array | undefined} bytes */
-function answer(bytes) {
-  const buffer = bytes ? Uint8Array.from(bytes).buffer : new ArrayBuffer(0);
-  return { ok: bytes !== undefined, status: bytes ? 200 : 404, arrayBuffer: async () => buffer };
 }
 
 class Output {
