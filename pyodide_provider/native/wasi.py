@@ -14,6 +14,7 @@ from ..errors import HostFault, TaskFault
 from .limits import memory_text
 from .streams import Streams
 from .traps import cause, module_fault, stop_text
+from .unstable import Unstable, renamed
 from .wasmtime_c import call_start, instantiate, memory_size, set_stdin
 
 TABLE_LIMIT = 10_000_000
@@ -72,6 +73,7 @@ class Wasi:
         self._linker.allow_shadowing = True
         exit_type = FuncType([ValType.i32()], [])
         self._linker.define_func("wasi_snapshot_preview1", "proc_exit", exit_type, _proc_exit)
+        self._unstable = Unstable(self.engine, self._linker)
 
     def compile(self, wasm: bytes) -> Module:
         """Raises TaskFault, with what is wrong and where."""
@@ -80,7 +82,7 @@ class Wasi:
         if wasm[:4] != MAGIC:
             raise TaskFault("not a WebAssembly module: it does not begin with \\0asm")
         try:
-            return Module(self.engine, wasm)
+            return Module(self.engine, renamed(wasm))
         except WasmtimeError as error:
             raise TaskFault(f"not a WebAssembly module that wasmtime can run: {module_fault(error)}") from None
 
@@ -112,6 +114,7 @@ class Wasi:
     def run(self, program: InstancePre, given: Given, limits: Limits, begin: Callable[[], None]) -> Ran:
         """Run a program to its end; `begin` is called right before it starts, when nothing of an earlier run is left."""
         instance = None
+        self._unstable.forget()
         with Store(self.engine) as store:
             try:
                 store.set_wasi(self._configure(given))
