@@ -360,7 +360,7 @@ async def test_a_name_that_is_no_text_does_no_harm(w: World, name: bytes):
 
 
 async def test_providers_are_pinged_and_those_that_stay_silent_are_dropped():
-    async with world(ping_seconds=0.1) as w:
+    async with world(ping_seconds=0.5) as w:
         mute, alive = await w.provider("mute"), await w.provider("alive")
         client = await w.client()
         for name in ("a", "b"):
