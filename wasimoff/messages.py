@@ -17,7 +17,7 @@ from pyodide_provider.wire import messages_pb2 as pb
 from pyodide_provider.wire.errors import PeerError
 
 from .errors import BrokerError, UsageError
-from .limits import Limits
+from .limits import NO_LIMITS, Limits
 from .result import Result, TraceEvent
 from .task import AnyTask, PythonTask, Task, Wishes
 from .usage import Usage
@@ -26,6 +26,8 @@ Envelope = pb.Envelope
 Response = pb.Task.Wasip1.Response | pb.Task.Pyodide.Response
 R = TypeVar("R", pb.Task.Wasip1.Request, pb.Task.Pyodide.Request)
 
+QOS = pb.Task.QoS(by_reference=True)
+"""Of every task; copied."""
 METHODS: dict[type[Message], tuple[str, type[Message]]] = {
     pb.Task.Wasip1.Request: ("RunWasip1", pb.Task.Wasip1.Response),
     pb.Task.Pyodide.Request: ("RunPyodide", pb.Task.Pyodide.Response),
@@ -52,7 +54,6 @@ def request(task: AnyTask, id: str, refs: Refs, *, follow: bool = False, interac
     """
     try:
         message = _pyodide_request(task, id, refs) if isinstance(task, PythonTask) else _wasip1_request(task, id, refs)
-        message.qos.by_reference = True
         if follow:
             message.qos.follow = True
         if interactive:
@@ -68,7 +69,7 @@ def _wasip1_request(task: Task, id: str, refs: Refs) -> pb.Task.Wasip1.Request:
         params.roots.add(path=path, file=pb.File(ref=ref))
     if isinstance(refs.stdin, str):
         params.stdin_file.ref = refs.stdin
-    return _with_wishes(pb.Task.Wasip1.Request(info=pb.Task.Metadata(id=id), params=params), task, refs)
+    return _with_wishes(pb.Task.Wasip1.Request(info=pb.Task.Metadata(id=id), qos=QOS, params=params), task, refs)
 
 
 def _pyodide_request(task: PythonTask, id: str, refs: Refs) -> pb.Task.Pyodide.Request:
@@ -82,18 +83,20 @@ def _pyodide_request(task: PythonTask, id: str, refs: Refs) -> pb.Task.Pyodide.R
         params.python = task.python
     if task.network:
         params.network = True
-    return _with_wishes(pb.Task.Pyodide.Request(info=pb.Task.Metadata(id=id), params=params), task, refs)
+    return _with_wishes(pb.Task.Pyodide.Request(info=pb.Task.Metadata(id=id), qos=QOS, params=params), task, refs)
 
 
 def _with_wishes(message: R, task: Wishes, refs: Refs) -> R:
     params = message.params
-    params.envs.extend(f"{key}={value}" for key, value in task.env.items())
-    params.artifacts.extend(task.artifacts)
+    if task.env:
+        params.envs.extend([f"{key}={value}" for key, value in task.env.items()])
+    if task.artifacts:
+        params.artifacts.extend(task.artifacts)
     if refs.stdin and isinstance(refs.stdin, bytes):
         params.stdin = refs.stdin
     if refs.rootfs:
         params.rootfs.ref = refs.rootfs
-    if task.limits:
+    if task.limits is not NO_LIMITS and task.limits:
         params.limits.CopyFrom(_limits(task.limits))
     if task.priority:
         message.qos.priority = True
@@ -175,11 +178,15 @@ def result(response: Message, index: int = 0, label: str = "", seconds: float = 
 def large(response: Message) -> dict[str, str]:
     """The refs of what a response has in the storage, by the Result's field."""
     assert isinstance(response, pb.Task.Wasip1.Response | pb.Task.Pyodide.Response)
-    output = response.ok
-    refs = {"archive": output.artifacts.ref}
+    output, refs = response.ok, {}
+    if output.HasField("artifacts"):
+        refs["archive"] = output.artifacts.ref
     if isinstance(output, pb.Task.Wasip1.Output):
-        refs |= {"stdout": output.stdout_file.ref, "stderr": output.stderr_file.ref}
-    return {name: ref for name, ref in refs.items() if ref}
+        if output.HasField("stdout_file"):
+            refs["stdout"] = output.stdout_file.ref
+        if output.HasField("stderr_file"):
+            refs["stderr"] = output.stderr_file.ref
+    return {name: ref for name, ref in refs.items() if ref} if refs else refs
 
 
 def _usage(usage: pb.Task.Usage) -> Usage:
