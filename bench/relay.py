@@ -1,6 +1,6 @@
 """What the broker is measured against: an aiohttp server that forwards WebSocket messages and knows nothing of tasks.
 
-    python bench/relay.py relay-bytes|relay-protobuf PORT
+python bench/relay.py relay-bytes|relay-protobuf PORT
 """
 
 from __future__ import annotations
