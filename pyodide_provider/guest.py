@@ -17,6 +17,7 @@ import os
 import pickle
 import site
 import sys
+import time
 import traceback
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -54,6 +55,8 @@ def _object(entries: Any) -> Any:
 async def _run(order: dict[str, Any], parts: Any, begin: Any) -> dict[str, Any]:
     try:
         _check_version(order.get("python", ""))
+        # Pyodide's own switches stacks, which an interpreter that was restored can't.
+        time.sleep = getattr(time.sleep, "__wrapped__", time.sleep)
         _install(wheel.to_bytes() for wheel in parts.wheels)
         os.environ.update(env.split("=", 1) for env in order.get("envs", ()))
         os.makedirs(ROOT, exist_ok=True)
