@@ -13,8 +13,9 @@ from e2e.chromium import Tab, Watch
 from e2e.processes import BrokerProcess
 from pyodide_provider.core.run import Exited, Failed, Outcome, Params, Run
 from pyodide_provider.slot_messages import ended, read_header, runs_message, start_header
-from tests.contract.cases import CASES, GROUPS, LIMITS, Case, check
+from tests.contract.cases import CASES, GROUPS, LIMITS, Case
 from tests.contract.differences import KNOWN, hold
+from tests.contract.transcripts import TRANSCRIPTS
 from wasimoff import Client, Task
 
 OPEN = """async (header) => {
@@ -97,23 +98,24 @@ def test_contract(slot: TabSlot, name: str, case: Case) -> None:
     hold(name, case, slot.run(case.params, patience), "tab")
 
 
-THROUGH_THE_BROKER = [case for group in ("endings", "streams", "files", "artifacts", "traps") for case in GROUPS[group]]
+SOME = ("endings", "streams", "files", "artifacts", "traps", "exits", "features", *TRANSCRIPTS)
+THROUGH_THE_BROKER = [(f"{group}: {case.name}", case) for group in SOME for case in GROUPS[group]]
 
 
 def test_contract_through_broker_and_provider(broker: BrokerProcess, client: Client, tab: Tab) -> None:
     """Binaries and archives by ref here, several runs at a time."""
     tab.open(broker.url).lending()
-    tasks = [task_of(client, case) for case in THROUGH_THE_BROKER]
+    tasks = [task_of(client, case) for _, case in THROUGH_THE_BROKER]
     wrong = []
     for result in client.run_many(tasks, in_flight=8):
-        case = THROUGH_THE_BROKER[result.index]
+        name, case = THROUGH_THE_BROKER[result.index]
         outcome: Outcome = Failed(result.error)
         if result.status is not None:
             outcome = Exited(result.status, result.stdout, result.stderr, result.artifacts)
         try:
-            check(case, outcome)
+            hold(name, case, outcome, "tab")
         except AssertionError as error:
-            wrong.append(f"{case.name}: {error}")
+            wrong.append(f"{name}: {error}")
     assert not wrong, "\n".join(wrong)
 
 

@@ -226,6 +226,11 @@ IMPORTS = [
     Case("no bytes after the header", b"\0asm\1\0\0\0", error="no _start function"),
 ]
 
+NUMBERS = [
+    Case(f"no enum has it: {call}", p.app("testing/calls"), ("calls", call), error="Invalid enum value")
+    for call in ("fd_seek 1 0 nowhere", "fd_advise 1 0 10 6", "clock_time_get 9", "clock_res_get 9")
+]
+
 ARGUMENTS = [
     Case("none at all", p.app("testing/calls"), ()),
     Case(
@@ -250,5 +255,6 @@ ENGINE = {
     "features": FEATURES,
     "memory": MEMORIES,
     "imports": IMPORTS,
+    "numbers": NUMBERS,
     "arguments": ARGUMENTS,
 }
