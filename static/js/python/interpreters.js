@@ -77,7 +77,10 @@ export class Interpreters {
     if (network) await this.#allowed();
     const spare = this.#take(network);
     spare.ready.catch(() => {}); // told below
-    const parts = await this.#parts(field, body);
+    const parts = await this.#parts(field, body).catch((error) => {
+      this.#giveBack(spare, network);
+      throw error;
+    });
     await spare.ready.catch((error) => {
       throw new Broken(`Python could not be started here: ${error.message}`);
     });
@@ -121,12 +124,22 @@ export class Interpreters {
     return (network ? undefined : this.#spares.shift()) ?? this.#start(network);
   }
 
+  /** An interpreter that was given nothing yet. @param {Spare} spare @param {boolean} network */
+  #giveBack(spare, network) {
+    if (network) spare.worker.terminate();
+    else this.#keep(spare);
+  }
+
+  /** @param {Spare} spare */
+  #keep(spare) {
+    this.#spares.push(spare);
+    spare.ready.catch(() => (this.#spares = this.#spares.filter((it) => it !== spare)));
+  }
+
   /** Has as many ready as are in use, at least one: that many may be needed at once. */
   #prepare() {
     while (this.#spares.length < Math.max(1, this.#busy.size)) {
-      const spare = this.#start(false);
-      this.#spares.push(spare);
-      spare.ready.catch(() => (this.#spares = this.#spares.filter((it) => it !== spare)));
+      this.#keep(this.#start(false));
     }
   }
 
