@@ -292,16 +292,21 @@ async def test_slots_may_be_taken_back_and_given_again(w: World):
     await provider.run()
 
 
+async def hears_of(peer: Peer, providers: int) -> None:
+    """Until it is told this number; events are counted from 1."""
+    wanted = pb.Event.ClusterInfo(providers=providers)
+    while peer.told[-1:] != [wanted]:
+        envelope = await peer.next()
+        assert (envelope.type, envelope.sequence) == (codec.EVENT, len(peer.told) + 1)
+        peer.told.append(codec.unpack(envelope))
+
+
 async def test_everyone_is_told_how_many_providers_there_are(w: World):
     one, two = await w.provider("one"), await w.provider("two")
-    for wanted in (one, two):
-        while not [t for t in wanted.told if t == pb.Event.ClusterInfo(providers=2)]:
-            envelope = await wanted.next()
-            assert (envelope.type, envelope.sequence) == (codec.EVENT, 1)
-            wanted.told.append(codec.unpack(envelope))
+    await hears_of(one, 2)
+    await hears_of(two, 2)
     await two.ws.close()
-    envelope = await one.next()
-    assert (envelope.sequence, codec.unpack(envelope)) == (2, pb.Event.ClusterInfo(providers=1))
+    await hears_of(one, 1)
 
 
 async def test_throughput_is_told_to_each(w: World):
