@@ -15,8 +15,6 @@ from collections.abc import Callable
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 
-RESPONSE_URL = b"wasimoff/wasimoff.v1.Task.Wasip1.Response"
-
 
 def mask_head(length: int) -> bytes:
     """A client's frame head (RFC 6455 §5.2) with a mask of zeros."""

@@ -88,6 +88,7 @@ class ClientSocket:
                 raise Refused("invalid_argument", f"{payload.DESCRIPTOR.full_name} is not something to ask a broker")
             handler(sequence, payload, len(envelope.payload.value))
         except (Refused, PeerError) as error:
+            self._feeds.pop(sequence, None)
             self._outbox.send(codec.failure(sequence, str(error)))
 
     def _told(self, envelope: pb.Envelope) -> None:
@@ -110,11 +111,7 @@ class ClientSocket:
             self._chore(sequence, request.info.id, self._store_and_run(sequence, request, weight))
 
     async def _store_and_run(self, sequence: int, request: Request, weight: int) -> None:
-        try:
-            await self._tasks.store(request.params)
-        except BaseException:
-            self._feeds.pop(sequence, None)
-            raise
+        await self._tasks.store(request.params)
         self._submit(sequence, request, weight)
 
     def _submit(self, sequence: int, request: Request, weight: int) -> None:
@@ -126,13 +123,9 @@ class ClientSocket:
             follower = Follower(partial(self._tell, sequence), self._tasks.most_output)
         if request.qos.interactive:
             feed = self._feeds.get(sequence)
-        try:
-            if feed is not None and feed.over:
-                raise Refused("resource_exhausted", OVERFED)
-            task = self._tasks.submit(request, self._requester, weight, reply, None, follower, feed)
-        except Refused:
-            self._feeds.pop(sequence, None)
-            raise
+        if feed is not None and feed.over:
+            raise Refused("resource_exhausted", OVERFED)
+        task = self._tasks.submit(request, self._requester, weight, reply, None, follower, feed)
         if feed is not None:
             feed.task = task
         if not reply.resolved:
@@ -174,7 +167,7 @@ class ClientSocket:
     def _cancel_chores(self, name: str, reason: str) -> None:
         for chore, (sequence, known) in list(self._chores.items()):
             if known == name and not chore.done():
-                self._chores[chore] = sequence, ""
+                self._chores[chore] = sequence, ""  # told once
                 chore.cancel()
                 self._outbox.send(codec.failure(sequence, f"canceled: {reason}"))
 
@@ -206,6 +199,8 @@ class ClientSocket:
     def _chore_ended(self, chore: asyncio.Task[None]) -> None:
         sequence, _ = self._chores.pop(chore)
         error = None if chore.cancelled() else chore.exception()
+        if chore.cancelled() or error is not None:
+            self._feeds.pop(sequence, None)
         if isinstance(error, Refused):
             self._outbox.send(codec.failure(sequence, str(error)))
         elif error is not None:

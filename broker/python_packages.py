@@ -27,6 +27,8 @@ PLATFORM = "pyemscripten_2026_0_wasm32"
 MOST_PACKAGES = 32
 MOST_BYTES = 256 << 20
 """Of the wheels of one set of packages."""
+MOST_LOOKING = 16
+"""Sets of packages that are looked for at a time, those that wait for their turn included."""
 KEPT_BYTES = 2 << 30
 REMEMBERED = 1024
 PIP_SECONDS = 60.0
@@ -52,7 +54,8 @@ class PythonPackages:
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="wasimoff-wheels-")
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
         self._resolved: OrderedDict[tuple[str, ...], asyncio.Future[list[Wheel]]] = OrderedDict()
-        self._one_at_a_time = asyncio.Semaphore(2)
+        self._two_at_a_time = asyncio.Semaphore(2)
+        self._looking = 0
 
     async def resolve(self, requirements: list[str]) -> list[Wheel]:
         """The wheels of packages and of what they need. Raises Refused: what there is none of, where it looked."""
@@ -67,6 +70,8 @@ class PythonPackages:
         key = tuple(sorted(set(requirements)))
         known = self._resolved.get(key)
         if known is None or (known.done() and not self._whole(known)):
+            if self._looking >= MOST_LOOKING:
+                raise Refused("resource_exhausted", f"{MOST_LOOKING} sets of packages are being looked for: try again", 5)
             known = self._resolved[key] = asyncio.ensure_future(self._find(key))
             if len(self._resolved) > REMEMBERED:
                 self._resolved.popitem(last=False)
@@ -79,11 +84,15 @@ class PythonPackages:
         return all(self.path(wheel.sha256, wheel.name) is not None for wheel in known.result())
 
     async def _find(self, requirements: tuple[str, ...]) -> list[Wheel]:
-        async with self._one_at_a_time:
-            await asyncio.to_thread(os.makedirs, self._folder, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".incoming-", dir=self._folder) as incoming:
-                await self._download(requirements, incoming)
-                return await asyncio.to_thread(self._keep, Path(incoming))
+        self._looking += 1
+        try:
+            async with self._two_at_a_time:
+                await asyncio.to_thread(os.makedirs, self._folder, exist_ok=True)
+                with tempfile.TemporaryDirectory(prefix=".incoming-", dir=self._folder) as incoming:
+                    await self._download(requirements, incoming)
+                    return await asyncio.to_thread(self._keep, Path(incoming))
+        finally:
+            self._looking -= 1
 
     async def _download(self, requirements: tuple[str, ...], into: str) -> None:
         tags = ["--platform", PLATFORM, "--platform", "any", "--python-version", PYTHON, "--implementation", "cp"]

@@ -173,13 +173,6 @@ def began_header(key: int) -> str:
     return _encode({"began": key})
 
 
-def output_message(key: int, stdout: bytes, stderr: bytes) -> tuple[str, list[bytes]]:
-    """(header, parts of the body) with what a run has written since the last one."""
-    body = Body()
-    field = {"key": key, "stdout": body.place(stdout), "stderr": body.place(stderr)}
-    return _encode({"output": field}), body.parts
-
-
 def output(field: dict[str, Any], body: bytes) -> tuple[int, bytes, bytes]:
     """(key, stdout, stderr) of an output message."""
     return field["key"], _cut(field, "stdout", body), _cut(field, "stderr", body)

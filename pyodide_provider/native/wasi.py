@@ -24,7 +24,6 @@ STACK = 1 << 20
 PAGE = 65536
 
 MAGIC = b"\0asm"
-MODULE = MAGIC + b"\1\0\0\0"
 COMPONENT = MAGIC + b"\x0d\0\1\0"
 
 

@@ -14,7 +14,7 @@ from broker.client_socket import MAX_UNREAD
 from broker.following import MAX_INPUT, Feed, Follower
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
-from tests.broker.running import Client, Provider, Run, World, output, task, until, world
+from tests.broker.running import WASM, Client, Provider, Run, World, output, task, until, world
 
 Output = pb.Event.TaskOutput
 Input = pb.Event.TaskInput
@@ -296,6 +296,24 @@ async def test_a_refused_interactive_task_leaves_nothing_behind(w: World):
         request.params.binary.CopyFrom(pb.File(**params))
         assert (await client.run(request)).error
     (known,) = w.broker._clients
+    assert not known._feeds
+
+
+@pytest.mark.parametrize("how", ["refused", "cancelled"])
+async def test_an_interactive_task_that_never_began_leaves_nothing_behind(w: World, how: str, monkeypatch: pytest.MonkeyPatch):
+    if how == "refused":
+        monkeypatch.setattr("broker.client_socket.MAX_CHORES", 0)
+    client = await w.client()
+    request = interactive()
+    request.info.id = "mine"
+    request.params.binary.CopyFrom(pb.File(blob=WASM))
+    mine = await client.request(request)
+    # In one burst with it, so that it has not begun to be stored.
+    await client.request(pb.Task.Cancel(id="mine"))
+    answers = {(await client.next()).sequence for _ in range(2)}
+    assert mine in answers
+    (known,) = w.broker._clients
+    await until(lambda: not known._chores)
     assert not known._feeds
 
 
