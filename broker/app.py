@@ -11,7 +11,7 @@ from itertools import count
 
 from aiohttp import web
 
-from broker import blobs_api, pages, python_packages, run_api, status, tasks_api
+from broker import blobs_api, pages, pip, python_packages, run_api, status, tasks_api
 from broker.blobs import Blobs
 from broker.client_socket import ClientSocket
 from broker.core.task import Provider
@@ -22,8 +22,9 @@ from broker.jobs import Jobs
 from broker.outbox import Gatherer
 from broker.params import Caps
 from broker.provider_socket import ProviderSocket
+from broker.pyodide_index import PyodideIndex
 from broker.python_packages import PythonPackages
-from broker.settings import Settings
+from broker.settings import PUBLIC_INDEX, Settings
 from broker.sockets import Socket, accept, check_origin
 from broker.tasks import Tasks
 
@@ -53,7 +54,7 @@ class Broker:
         settings = self.settings
         context = settings.tls()
         self.blobs = await Blobs.open(settings)
-        self.packages = PythonPackages(settings.filestorage / "wheels" if settings.filestorage else None)
+        self.packages = PythonPackages(settings.filestorage / "wheels" if settings.filestorage else None, _index(settings))
         self.dispatcher = Dispatcher(settings.policy())
         self._gatherer = Gatherer()
         self.tasks = Tasks(self.dispatcher, self.blobs, Caps(settings))
@@ -144,3 +145,11 @@ class Broker:
         self.dispatcher.close()
         await self.blobs.close()
         self.packages.close()
+
+
+def _index(settings: Settings) -> PyodideIndex | None:
+    """Pyodide's own packages; what the public index lists is known from the Pyodide that the pages load."""
+    if not settings.pyodide_index:
+        return None
+    shipped = pages.pyodide_lock() if settings.pyodide_index == PUBLIC_INDEX else None
+    return PyodideIndex(settings.pyodide_index, pip.PYTHON, pip.ABI, shipped)

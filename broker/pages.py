@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from pathlib import Path
 
@@ -17,6 +18,16 @@ from pyodide_provider.wire.codec import EXTENSION
 CHECKOUT = Path(__file__).resolve().parent.parent
 """Where static/ and templates/ are, beside the package."""
 PAGES = {"/": "index.html", "/run": "run.html"}
+
+
+def pyodide_lock(root: Path = CHECKOUT) -> Path:
+    """The lock file that came with the Pyodide that the pages load: what its public index lists."""
+    vendor = root / "static" / "vendor"
+    try:
+        folder = str(json.loads((vendor / "manifest.json").read_bytes())["pyodide"])
+    except (OSError, ValueError, KeyError, TypeError):
+        folder = "is not built"
+    return vendor / folder / "packages.json"
 
 
 def middlewares(settings: Settings) -> list[Middleware]:

@@ -1,6 +1,6 @@
-"""Wheels for Python tasks: found by the operator's own pip, checked and kept by digest. Imports settings, serving, aiohttp.
+"""Files of packages for Python tasks: from Pyodide's own index, else by pip; checked, and kept by digest.
 
-Providers come here and never talk to third parties. Nothing of a package is executed: wheels only, and never installed.
+Imports both, serving, aiohttp. Providers come here and never talk to third parties. Nothing of a package is executed.
 """
 
 from __future__ import annotations
@@ -10,78 +10,96 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from broker import pip
 from broker.errors import Refused
+from broker.pyodide_index import FILE, Distribution, Listed, PyodideIndex, Unusable
 from broker.serving import Source, serve
 
-PYTHON = "3.14"
-PLATFORM = "pyemscripten_2026_0_wasm32"
-"""Of the Pyodide that tasks run in."""
 MOST_PACKAGES = 32
 MOST_BYTES = 256 << 20
-"""Of the wheels of one set of packages."""
+"""Of the files of one set of packages."""
 MOST_LOOKING = 16
 """Sets of packages that are looked for at a time, those that wait for their turn included."""
 KEPT_BYTES = 2 << 30
 REMEMBERED = 1024
-PIP_SECONDS = 60.0
+REFUSED_SECONDS = 10.0
+"""For which a set that could not be had is not looked for again."""
+FETCHES = 4
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?"
 _REQUIREMENT = re.compile(
     rf"{_NAME}(?:\[{_NAME}(?:,{_NAME})*\])?(?:(?:==|>=|<=|~=|!=|<|>)[A-Za-z0-9.*+!_]{{1,50}},?)*", re.ASCII
 )
-_MISSING = re.compile(r"No matching distribution found for ([^\s(]+)")
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
+    """A file of a package. `library`: a zip of shared libraries, to be unpacked where the linker looks."""
+
     name: str
     sha256: str
     size: int
+    library: bool = False
+
+
+def checked(requirements: list[str]) -> tuple[str, ...]:
+    """Raises Refused for what is no list of packages; nothing else comes near pip."""
+    if len(requirements) > MOST_PACKAGES:
+        raise Refused("invalid_argument", f"{len(requirements)} packages, at most {MOST_PACKAGES} are taken")
+    for requirement in requirements:
+        try:
+            if not _REQUIREMENT.fullmatch(requirement):
+                raise InvalidRequirement
+            Requirement(requirement)
+        except InvalidRequirement:
+            text = f"{requirement[:100]!r} is not a package: give a name, maybe with a version, as numpy==2.1"
+            raise Refused("invalid_argument", text) from None
+    return tuple(sorted(set(requirements)))
 
 
 class PythonPackages:
-    """Sets of packages to wheels. `folder` holds `<sha256>/<name>`; None: a temporary one, gone with the process."""
+    """Sets of packages to files. `folder` holds `<sha256>/<name>`; None: a temporary one, gone with the process."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, index: PyodideIndex | None = None) -> None:
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="wasimoff-wheels-")
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._index = index
         self._resolved: OrderedDict[tuple[str, ...], asyncio.Future[list[Wheel]]] = OrderedDict()
         self._two_at_a_time = asyncio.Semaphore(2)
         self._looking = 0
 
     async def resolve(self, requirements: list[str]) -> list[Wheel]:
-        """The wheels of packages and of what they need. Raises Refused: what there is none of, where it looked."""
-        if len(requirements) > MOST_PACKAGES:
-            raise Refused("invalid_argument", f"{len(requirements)} packages, at most {MOST_PACKAGES} are taken")
-        for requirement in requirements:
-            if not _REQUIREMENT.fullmatch(requirement):
-                raise Refused(
-                    "invalid_argument",
-                    f"{requirement[:100]!r} is not a package: give a name, maybe with a version, as numpy==2.1",
-                )
-        key = tuple(sorted(set(requirements)))
+        """The files of packages and of what they need. Raises Refused: what there is none of, where it looked."""
+        key = checked(requirements)
         known = self._resolved.get(key)
         if known is None or (known.done() and not self._whole(known)):
             if self._looking >= MOST_LOOKING:
                 raise Refused("resource_exhausted", f"{MOST_LOOKING} sets of packages are being looked for: try again", 5)
             known = self._resolved[key] = asyncio.ensure_future(self._find(key))
+            known.add_done_callback(lambda done: self._forget_soon(key, done))
             if len(self._resolved) > REMEMBERED:
                 self._resolved.popitem(last=False)
         return await asyncio.shield(known)
 
     def _whole(self, known: asyncio.Future[list[Wheel]]) -> bool:
-        """Whether it was found, and all of it is still there."""
-        if known.cancelled() or known.exception() is not None:
+        """Whether all of it is still there; a refusal holds until it is forgotten."""
+        if known.cancelled():
             return False
-        return all(self.path(wheel.sha256, wheel.name) is not None for wheel in known.result())
+        return known.exception() is not None or all(self.path(wheel.sha256, wheel.name) for wheel in known.result())
+
+    def _forget_soon(self, key: tuple[str, ...], done: asyncio.Future[list[Wheel]]) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            forget = lambda: self._resolved.pop(key, None) if self._resolved.get(key) is done else None  # noqa: E731
+            asyncio.get_running_loop().call_later(REFUSED_SECONDS, forget)
 
     async def _find(self, requirements: tuple[str, ...]) -> list[Wheel]:
         self._looking += 1
@@ -89,54 +107,101 @@ class PythonPackages:
             async with self._two_at_a_time:
                 await asyncio.to_thread(os.makedirs, self._folder, exist_ok=True)
                 with tempfile.TemporaryDirectory(prefix=".incoming-", dir=self._folder) as incoming:
-                    await self._download(requirements, incoming)
-                    return await asyncio.to_thread(self._keep, Path(incoming))
+                    return await self._search(requirements, Path(incoming))
         finally:
             self._looking -= 1
 
-    async def _download(self, requirements: tuple[str, ...], into: str) -> None:
-        tags = ["--platform", PLATFORM, "--platform", "any", "--python-version", PYTHON, "--implementation", "cp"]
-        abis = [part for abi in ("cp314", "abi3", "none") for part in ("--abi", abi)]
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--only-binary=:all:",
-        ]
-        process = await asyncio.create_subprocess_exec(
-            *pip, *tags, *abis, "--retries", "1", "--timeout", "10", "--dest", into, "--", *requirements,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+    async def _search(self, requirements: tuple[str, ...], incoming: Path) -> list[Wheel]:
+        """In Pyodide's index, then with pip for what is not there; with pip alone where the index is of no use."""
+        if self._index is None:
+            return await self._with_pip(requirements, incoming)
         try:
-            _, said = await asyncio.wait_for(process.communicate(), PIP_SECONDS)
-        except TimeoutError:
-            raise Refused("unavailable", f"pip did not find {', '.join(requirements)} within {PIP_SECONDS:.0f} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise _refusal(requirements, said.decode("utf-8", "replace"))
+            distribution = await self._index.distribution()
+            found = distribution.closure(
+                listed.name for requirement in requirements if (listed := distribution.match(Requirement(requirement)))
+            )
+            wheels = await self._fetch(self._index, found, incoming)
+            rest = [text for text in requirements if not distribution.match(Requirement(text))]
+            return await self._beside(self._index, distribution, found, rest, incoming) if rest else wheels
+        except Unusable as unusable:
+            return await self._with_pip(requirements, incoming, str(unusable))
 
-    def _keep(self, incoming: Path) -> list[Wheel]:
-        wheels = []
-        for path in sorted(incoming.iterdir()):
-            size = path.stat().st_size
-            with open(path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            wheels.append(Wheel(path.name, digest, size))
-        if (total := sum(wheel.size for wheel in wheels)) > MOST_BYTES:
-            raise Refused("resource_exhausted", f"the packages have {total} bytes, at most {MOST_BYTES} are taken")
-        for wheel in wheels:
-            target = self._folder / wheel.sha256
-            target.mkdir(exist_ok=True)
-            os.replace(incoming / wheel.name, target / wheel.name)
+    async def _beside(
+        self, index: PyodideIndex, distribution: Distribution, found: dict[str, Listed], rest: list[str], incoming: Path
+    ) -> list[Wheel]:
+        """The rest with pip, which sees the index's wheels as well: what a package of elsewhere needs may be there."""
+        links, constraints = incoming / ".links.html", incoming / ".constraints.txt"
+        kept = await asyncio.to_thread(self._kept, distribution)
+        links.write_text(index.links(distribution, kept))
+        constraints.write_text("".join(f"{listed.name}=={listed.version}\n" for listed in found.values() if not listed.library))
+        brought = incoming / "pip"
+        try:
+            await pip.download(rest, brought, ["--find-links", str(links), "--constraint", str(constraints)])
+        except Refused as refused:
+            if refused.code == "unavailable":
+                raise Unusable(f"with the wheels of {index.place} {refused.message}") from None
+            other = (distribution.packages.get(canonicalize_name(Requirement(text).name)) for text in rest)
+            has = "".join(f", which has {listed.name} {listed.version}" for listed in other if listed)
+            raise Refused(refused.code, f"{refused.message}, and in {index.place}{has}") from None
+        files = await asyncio.to_thread(_hashed, brought)
+        more = [listed.name for wheel in files if (listed := distribution.by_digest.get(wheel.sha256))]
+        found = {**distribution.closure(more), **found}
+        ours = await self._fetch(index, found, incoming)
+        theirs = [wheel for wheel in files if _package(wheel.name) not in found]
+        return await asyncio.to_thread(self._keep, brought, theirs, ours)
+
+    async def _with_pip(self, requirements: tuple[str, ...], incoming: Path, unusable: str = "") -> list[Wheel]:
+        brought = incoming / "pip-alone"
+        try:
+            await pip.download(requirements, brought)
+        except Refused as refused:
+            raise Refused(refused.code, f"{refused.message}; {unusable}" if unusable else refused.message) from None
+        return await asyncio.to_thread(self._keep, brought, await asyncio.to_thread(_hashed, brought), [])
+
+    async def _fetch(self, index: PyodideIndex, found: dict[str, Listed], incoming: Path) -> list[Wheel]:
+        """What is not here yet of packages of the index, and all of them as files. Raises Unusable, Refused."""
+        few = asyncio.Semaphore(FETCHES)
+        left = MOST_BYTES
+
+        def spend(size: int) -> None:
+            nonlocal left
+            left -= size
+            if left < 0:
+                raise _too_large()
+
+        async def one(listed: Listed) -> Wheel:
+            async with few:
+                path = self.path(listed.sha256, listed.file)
+                if path is None:
+                    target = incoming / f"{listed.sha256}.part"
+                    await index.fetch(listed, target, spend)
+                    path = await asyncio.to_thread(self._put, target, listed.sha256, listed.file)
+                return Wheel(listed.file, listed.sha256, (await asyncio.to_thread(path.stat)).st_size, listed.library)
+
+        fetches = [asyncio.ensure_future(one(listed)) for listed in found.values()]
+        try:
+            wheels = await asyncio.gather(*fetches)
+        finally:
+            for fetch in fetches:
+                fetch.cancel()
+            await asyncio.gather(*fetches, return_exceptions=True)
+        return await asyncio.to_thread(self._keep, incoming, [], sorted(wheels, key=lambda wheel: wheel.name))
+
+    def _keep(self, folder: Path, new: list[Wheel], here: list[Wheel]) -> list[Wheel]:
+        """All of a set, those of `folder` put where they stay."""
+        wheels = [*here, *new]
+        if sum(wheel.size for wheel in wheels) > MOST_BYTES:
+            raise _too_large()
+        for wheel in new:
+            self._put(folder / wheel.name, wheel.sha256, wheel.name)
         self._tidy({wheel.sha256 for wheel in wheels})
         return wheels
+
+    def _put(self, file: Path, sha256: str, name: str) -> Path:
+        target = self._folder / sha256
+        target.mkdir(exist_ok=True)
+        os.replace(file, target / name)
+        return target / name
 
     def _tidy(self, needed: set[str]) -> None:
         """Make room: those go first that came first."""
@@ -151,34 +216,46 @@ class PythonPackages:
                 total -= sizes[path]
 
     def path(self, sha256: str, name: str) -> Path | None:
-        """Where a wheel is."""
-        if not re.fullmatch(r"[0-9a-f]{64}", sha256) or not re.fullmatch(r"[A-Za-z0-9_.+-]+\.whl", name):
+        """Where a file is."""
+        if not re.fullmatch(r"[0-9a-f]{64}", sha256) or not FILE.fullmatch(name):
             return None
         path = self._folder / sha256 / name
         return path if path.is_file() else None
+
+    def _kept(self, distribution: Distribution) -> dict[str, Path]:
+        """What is here of an index, by digest."""
+        paths = {listed.sha256: self.path(listed.sha256, listed.file) for listed in distribution.packages.values()}
+        return {digest: path for digest, path in paths.items() if path}
 
     def close(self) -> None:
         if self._temporary:
             self._temporary.cleanup()
 
 
-def _refusal(requirements: tuple[str, ...], said: str) -> Refused:
-    if "No module named pip" in said:
-        return Refused("unavailable", "this broker has no pip, so tasks can have no packages here")
-    missing = _MISSING.search(said)
-    name = missing[1] if missing else ", ".join(requirements)
-    if missing and not re.search(r"ConnectionError|NewConnectionError|Max retries|timed out", said):
-        text = f"no package {name} for Pyodide: looked with pip for a wheel of Python {PYTHON}, pure or {PLATFORM}"
-        return Refused("not_found", text)
-    last = next((line for line in reversed(said.splitlines()) if "ERROR" in line), said.strip()[-200:])
-    return Refused("unavailable", f"pip could not get {name}: {last[:300]}")
+def _hashed(folder: Path) -> list[Wheel]:
+    wheels = []
+    for path in sorted(folder.iterdir()):
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        wheels.append(Wheel(path.name, digest, path.stat().st_size))
+    return wheels
+
+
+def _package(file: str) -> str:
+    try:
+        return parse_wheel_filename(file)[0]
+    except InvalidWheelFilename:
+        return file
+
+
+def _too_large() -> Refused:
+    return Refused("failed_precondition", f"the packages have more than {MOST_BYTES} bytes, which is the most that is taken")
 
 
 def routes(packages: PythonPackages) -> list[web.RouteDef]:
     async def resolve(request: web.Request) -> web.Response:
         wheels = await packages.resolve(request.query.getall("package", []))
-        found = [{"name": wheel.name, "sha256": wheel.sha256, "size": wheel.size} for wheel in wheels]
-        return web.json_response({"wheels": found}, headers={"Access-Control-Allow-Origin": "*"})
+        return web.json_response({"wheels": [_shown(wheel) for wheel in wheels]}, headers={"Access-Control-Allow-Origin": "*"})
 
     async def wheel(request: web.Request) -> web.StreamResponse:
         digest, name = request.match_info["sha256"], request.match_info["name"]
@@ -190,3 +267,8 @@ def routes(packages: PythonPackages) -> list[web.RouteDef]:
         return await serve(request, Source(digest, size, path), headers)
 
     return [web.get("/api/python/resolve", resolve), web.get("/api/python/wheels/{sha256}/{name}", wheel)]
+
+
+def _shown(wheel: Wheel) -> dict[str, object]:
+    found: dict[str, object] = {"name": wheel.name, "sha256": wheel.sha256, "size": wheel.size}
+    return {**found, "library": True} if wheel.library else found

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 PREFIX = "WASIMOFF_"
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+(?::\d+)?|\[[0-9a-f:.]+\](?::\d+)?)", re.ASCII)
+PUBLIC_INDEX = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/"
+"""Of the Pyodide in package.json."""
 MEMORY_STORAGE_LIMIT = "1GiB"
 """Default of `storage_limit` when blobs are kept in memory."""
 
@@ -90,6 +92,12 @@ class Settings:
     limit_output: int = setting(values.size, "64MiB", "Bytes of stdout and stderr of a task, together.")
     limit_files: int = setting(values.size, "512MiB", "Bytes that the files hold which a task writes.")
     limit_threads: int = setting(values.count, "64", "Threads of a program, the first one included.")
+    pyodide_index: str = setting(
+        values.index,
+        PUBLIC_INDEX,
+        "Where Pyodide's own packages are (NumPy and so on): URL or folder of a `pyodide-lock.json` and the files it names; "
+        "`no`: nowhere, there is pip only.",
+    )
     task_network: bool = setting(
         values.boolean, "no", "Let Python tasks that ask for it open connections from volunteers' tabs."
     )

@@ -103,3 +103,15 @@ def origins(text: str) -> tuple[str, ...]:
         if part != "*" and not _ORIGIN.fullmatch(part):
             raise ValueError(f"{part[:100]!r} is not an origin; give a list such as https://example.org,http://localhost:5173")
     return parts
+
+
+def index(text: str) -> str:
+    """A URL or an absolute path; `no`: none."""
+    if text.strip().lower() in ("no", "none", "off"):
+        return ""
+    if text.startswith(("http://", "https://")):
+        return text
+    folder = os.path.abspath(os.path.expanduser(text))
+    if not os.path.isfile(os.path.join(folder, "pyodide-lock.json")):
+        raise ValueError("give a URL, or a folder that holds pyodide-lock.json, or no")
+    return folder

@@ -20,13 +20,15 @@ import sys
 import time
 import traceback
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
 import cloudpickle
 
 ROOT = "/mnt"
+LIBRARIES = "/usr/lib"
+"""Where Pyodide's linker looks for shared libraries."""
 SCRIPT = "task.py"
 SHARED = "wasimoff.shared"
 
@@ -57,7 +59,7 @@ async def _run(order: dict[str, Any], parts: Any, begin: Any) -> dict[str, Any]:
         _check_version(order.get("python", ""))
         # Pyodide's own switches stacks, which an interpreter that was restored can't.
         time.sleep = getattr(time.sleep, "__wrapped__", time.sleep)
-        _install(wheel.to_bytes() for wheel in parts.wheels)
+        _install(parts)
         os.environ.update(env.split("=", 1) for env in order.get("envs", ()))
         os.makedirs(ROOT, exist_ok=True)
         os.chdir(ROOT)
@@ -79,12 +81,29 @@ async def _run(order: dict[str, Any], parts: Any, begin: Any) -> dict[str, Any]:
     return ended
 
 
-def _install(wheels: Iterable[bytes]) -> None:
-    """Into site-packages, which is empty in each interpreter; extension modules are linked when they are imported."""
-    folder = site.getsitepackages()[0]
-    for wheel in wheels:
-        zipfile.ZipFile(io.BytesIO(wheel)).extractall(folder)
-    importlib.invalidate_caches()
+def _install(parts: Any) -> None:
+    """Where an installer would put it. Extension modules are linked when they are imported."""
+    for library in parts.libraries:
+        zipfile.ZipFile(io.BytesIO(library.to_bytes())).extractall(LIBRARIES)
+    for wheel in parts.wheels:
+        _unpack_wheel(zipfile.ZipFile(io.BytesIO(wheel.to_bytes())))
+    if parts.libraries or parts.wheels:
+        importlib.invalidate_caches()
+
+
+def _unpack_wheel(archive: zipfile.ZipFile) -> None:
+    """What is in `*.data` belongs elsewhere (Binary distribution format, "Spreading")."""
+    site_packages = site.getsitepackages()[0]
+    places = {"purelib": site_packages, "platlib": site_packages, "data": sys.prefix}
+    for info in archive.infolist():
+        top, _, below = info.filename.partition("/")
+        if not top.endswith(".data"):
+            archive.extract(info, site_packages)
+            continue
+        scheme, _, name = below.partition("/")
+        if name and scheme in places:
+            info.filename = name
+            archive.extract(info, places[scheme])
 
 
 def _check_version(wanted: str) -> None:

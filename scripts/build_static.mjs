@@ -77,7 +77,8 @@ async function publish(group, inputs, make) {
 }
 
 /**
- * Pyodide with an empty package list: what a task may load is not the page's business, and the full list is 119 KB.
+ * Pyodide with an empty package list: what a task may load is not the page's business, and the full list (packages.json,
+ * which the broker reads) is 119 KB.
  * @returns {Files}
  */
 function pyodide() {
@@ -86,7 +87,9 @@ function pyodide() {
   const files = new Map(['pyodide.mjs', 'pyodide.asm.mjs', 'pyodide.asm.wasm', 'python_stdlib.zip'].map((name) => [name, readFileSync(join(from, name))]));
   const script = Buffer.from(files.get('pyodide.mjs') ?? '').toString();
   files.set('pyodide.mjs', Buffer.from(script.replace(/^\/\/# sourceMappingURL=.*$/m, '')));
-  const lock = JSON.parse(readFileSync(join(from, 'pyodide-lock.json'), 'utf8'));
+  const list = readFileSync(join(from, 'pyodide-lock.json'));
+  const lock = JSON.parse(list.toString());
+  files.set('packages.json', list);
   files.set('pyodide-lock.json', Buffer.from(JSON.stringify({ info: lock.info, packages: {} })));
   return files;
 }

@@ -85,6 +85,7 @@ export interface PythonParts {
   stdin?: Uint8Array;
   rootfs?: Uint8Array;
   wheels: Uint8Array[];
+  libraries: Uint8Array[];
   refs: string[];
   /** In the order of refs. */
   shared: Uint8Array[];

@@ -10,7 +10,8 @@ import pytest
 
 from broker import python_packages
 from broker.errors import Refused
-from broker.python_packages import PythonPackages, _refusal
+from broker.pip import refusal
+from broker.python_packages import PythonPackages, _hashed
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,13 @@ def test_only_wheels_are_given_out(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named() -> None:
     said = "ERROR: Could not find a version of scipy\nERROR: No matching distribution found for scipy"
-    refused = _refusal(("scipy",), said)
+    refused = refusal(("scipy",), said)
     assert refused.code == "not_found"
     assert "no package scipy for Pyodide: looked with pip" in str(refused)
-    assert _refusal(("a",), "python: No module named pip").code == "unavailable"
-    assert "could not get a" in str(_refusal(("a",), "ERROR: something else"))
+    assert "no package a for Pyodide: this broker has no pip" in str(refusal(("a",), "python: No module named pip"))
+    said = "ERROR: Cannot install a==1 and b==2 because these package versions have conflicting dependencies.\nERROR: Resol"
+    assert "no set of packages fits: Cannot install a==1 and b==2" in str(refusal(("a",), said))
+    assert "could not get a" in str(refusal(("a",), "ERROR: something else"))
 
 
 def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +71,6 @@ def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         incoming = tmp_path / f".incoming-{number}"
         incoming.mkdir()
         (incoming / f"p{number}-1-py3-none-any.whl").write_bytes(bytes([number]) * 60)
-        names += [wheel.sha256 for wheel in packages._keep(incoming)]
+        names += [wheel.sha256 for wheel in packages._keep(incoming, _hashed(incoming), [])]
         incoming.rmdir()
     assert {entry.name for entry in tmp_path.iterdir()} == {names[-1]}

@@ -104,13 +104,13 @@ export class Interpreters {
     const file = async (/** @type {import('../messages.js').FileField | undefined} */ given) =>
       given && ('blob' in given ? cut(given.blob) : this.blobs.get(given.ref));
     const refs = field.shared ?? [];
-    const [pickle, rootfs, wheels, ...shared] = await Promise.all([
+    const [pickle, rootfs, packages, ...shared] = await Promise.all([
       file(field.pickle),
       file(field.rootfs),
       this.packages.get(field.packages ?? []),
       ...refs.map((ref) => this.blobs.get(ref)),
     ]);
-    return { pickle, rootfs, wheels, shared, refs, stdin: field.stdin && cut(field.stdin) };
+    return { pickle, rootfs, ...packages, shared, refs, stdin: field.stdin && cut(field.stdin) };
   }
 
   async #allowed() {

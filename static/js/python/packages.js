@@ -1,9 +1,10 @@
-/** The wheels that a task's packages need: the broker finds and checks them, we check once more and keep the last ones. */
+/** The files that a task's packages need: the broker finds and checks them, we check once more and keep the last ones. */
 import { sha256 } from '../shared/sha256.js';
 import { Lru } from '../shared/lru.js';
 import { Broken, Fault } from '../wasi/faults.js';
 
-/** @typedef {{name: string, sha256: string}} Named */
+/** @typedef {{name: string, sha256: string, library?: boolean}} Named */
+/** @typedef {{wheels: Uint8Array[], libraries: Uint8Array[]}} Files wheels, and zips of shared libraries */
 
 const KEPT_BYTES = 64 << 20;
 
@@ -20,19 +21,30 @@ export class Packages {
 
   /**
    * @param {string[]} requirements
-   * @returns {Promise<Uint8Array[]>}
+   * @returns {Promise<Files>}
    * @throws {Fault} when there is no such package  @throws {Broken} when it can't be had now
    */
   async get(requirements) {
-    if (!requirements.length) return [];
+    if (!requirements.length) return { wheels: [], libraries: [] };
     const key = JSON.stringify([...requirements].sort());
-    let wheels = this.#resolved.get(key);
-    if (!wheels) {
-      wheels = await this.#resolve(requirements);
-      if (this.#resolved.size >= 64) this.#resolved.clear();
-      this.#resolved.set(key, wheels);
+    const known = this.#resolved.get(key);
+    if (known) {
+      const files = await this.#files(known).catch(() => null);
+      if (files) return files;
+      this.#resolved.delete(key); // the broker may have made room for others since
     }
-    return Promise.all(wheels.map((wheel) => this.#wheel(wheel)));
+    const found = await this.#resolve(requirements);
+    const files = await this.#files(found);
+    if (this.#resolved.size >= 64) this.#resolved.clear();
+    this.#resolved.set(key, found);
+    return files;
+  }
+
+  /** @param {Named[]} named @returns {Promise<Files>} */
+  async #files(named) {
+    const files = await Promise.all(named.map((file) => this.#file(file)));
+    const pick = (/** @type {boolean} */ library) => files.filter((_, index) => (named[index].library === true) === library);
+    return { wheels: pick(false), libraries: pick(true) };
   }
 
   /** @param {string[]} requirements @returns {Promise<Named[]>} */
@@ -43,12 +55,13 @@ export class Packages {
     });
     const said = await answer.json().catch(() => ({}));
     if (answer.ok) return said.wheels;
-    const text = said.message ?? `the broker answered ${answer.status} to a question for packages`;
-    throw answer.status === 404 || answer.status === 400 ? new Fault(text) : new Broken(text);
+    // Another provider would ask the same broker; only when it is too busy may it say otherwise then.
+    if (said.message && answer.status !== 429) throw new Fault(said.message);
+    throw new Broken(said.message ?? `the broker answered ${answer.status} to a question for packages`);
   }
 
-  /** @param {Named} wheel */
-  async #wheel({ name, sha256: digest }) {
+  /** @param {Named} file */
+  async #file({ name, sha256: digest }) {
     const kept = this.#kept.get(digest);
     if (kept) return kept;
     const answer = await fetch(`${this.base}/wheels/${digest}/${name}`).catch(() => null);
