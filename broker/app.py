@@ -81,7 +81,7 @@ class Broker:
     async def _listen(self, host: str | None, port: int, context: ssl.SSLContext | None) -> asyncio.Server:
         server = self._runner.server
         assert server is not None
-        self._door = Door(server, self.tasks)
+        self._door = Door(server, self.tasks, self._gatherer)
         return await asyncio.get_running_loop().create_server(self._door, host, port, ssl=context, backlog=1024)
 
     def _routes(self) -> list[web.RouteDef]:

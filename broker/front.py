@@ -18,6 +18,7 @@ from broker.connect import PROTO, encode_error
 from broker.core.outcome import Answered, Outcome
 from broker.core.task import Task
 from broker.errors import Refused
+from broker.outbox import Gatherer
 from broker.replies import address, asked
 from broker.tasks import Inline, Tasks
 from broker.tasks_api import PATH
@@ -38,9 +39,10 @@ HEADER = re.compile(rb"([!#$%&'*+.^_`|~\w-]+):([\t\x20-\x7e]+)")
 class Door:
     """Makes a `Front` for every connection that comes (it is a protocol factory), and closes those that idle."""
 
-    def __init__(self, server: Callable[[], asyncio.Protocol], tasks: Tasks) -> None:
+    def __init__(self, server: Callable[[], asyncio.Protocol], tasks: Tasks, gatherer: Gatherer) -> None:
         self.server = server
         self.tasks = tasks
+        self.gatherer = gatherer
         self.fronts: set[Front] = set()
         """The connections that aiohttp does not know of."""
         self._loop = asyncio.get_running_loop()
@@ -68,6 +70,7 @@ class Front(asyncio.Protocol):
     def __init__(self, door: Door) -> None:
         self._door = door
         self._tasks = door.tasks
+        self._gatherer = door.gatherer
         self._inner: asyncio.Protocol | None = None
         self._task: Task | None = None
         self._waits = b""
@@ -126,7 +129,13 @@ class Front(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._inner is not None:
-            self._inner.data_received(data)
+            # What comes over a WebSocket is a burst. Requests of HTTP come one by one, each over a connection of its own: what
+            # they lead to is gathered over the loop's turn.
+            self._gatherer.hold()
+            try:
+                self._inner.data_received(data)
+            finally:
+                self._gatherer.flush()
         elif self._task is None and not self._full:
             self._serve(data)
         else:

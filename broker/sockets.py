@@ -6,12 +6,11 @@ import asyncio
 import logging
 import os
 import socket
-import types
-from collections.abc import Callable, Generator, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
+from broker.inbox import WebSocket
 from broker.origins import is_own
 from broker.outbox import Gatherer, Outbox
 from pyodide_provider.wire import codec
@@ -28,86 +27,65 @@ LARGE_JSON = 1 << 16
 class Socket:
     """One accepted WebSocket. `pump` reads until the end; `drop` closes from our side, with a code and a reason."""
 
-    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport, gatherer: Gatherer, unread_limit: int) -> None:
+    def __init__(self, ws: WebSocket, transport: asyncio.Transport, gatherer: Gatherer, unread_limit: int) -> None:
         self.ws = ws
         self._gatherer = gatherer
         self.json = ws.ws_protocol == codec.PROVIDER_JSON
         self.outbox = Outbox(transport, gatherer, json=self.json, limit=unread_limit, stuck=self._stuck)
         self.closed_because = ""
         self._transport = transport
+        self._receive: Callable[[pb.Envelope], None] = _nobody
         self._cut: asyncio.TimerHandle | None = None
         """Set when we have closed: the peer has until then to answer."""
-        self._woken = True
-        """No message was handled since the reader slept."""
         self._ack_due = False
         self._raw = _own_descriptor(transport)
 
     async def pump(self, receive: Callable[[pb.Envelope], None]) -> str:
         """Give every envelope to `receive`, in order, until the socket ends; the reason comes back, in words."""
         ws = self.ws
+        self._receive = receive
         wanted = WSMsgType.TEXT if self.json else WSMsgType.BINARY
-        hold = self._gatherer.hold
+        if not self.json:
+            ws.inbox.deliver = self._deliver
         try:
-            while True:
-                message = await self._next()
-                hold()
+            while self._cut is None:
+                message = await ws.receive()
                 if self._cut is not None:
-                    return self.closed_because
+                    break
                 if message.type is wanted:
-                    envelopes = await self._decode_json(message.data) if self.json else codec.decode(message.data)
-                    for envelope in envelopes:
-                        receive(envelope)
-                    if self._woken:
-                        # What the first of a burst leads to leaves at once: its receiver works while we do the rest.
-                        self._woken = False
-                        self._gatherer.flush()
+                    self._take(await self._decode_json(message.data) if self.json else codec.decode(message.data))
                 elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     self.drop(WSCloseCode.UNSUPPORTED_DATA, f"{ws.ws_protocol} carries {wanted.name.lower()} frames")
                 else:
                     return _why(message, ws)
-                if self._cut is not None:
-                    return self.closed_because
         except PeerError as error:
             self.drop(WSCloseCode.INTERNAL_ERROR, str(error))
-            return self.closed_because
         finally:
-            self._sleep()
+            ws.inbox.deliver = None
+        return self.closed_because
+
+    def _deliver(self, frame: bytes) -> None:
+        """One frame, from where it was parsed: nobody there would know what to do with an exception."""
+        if self._cut is not None:
+            return
+        try:
+            self._take(codec.decode(frame))
+        except PeerError as error:
+            self.drop(WSCloseCode.INTERNAL_ERROR, str(error))
+        except Exception:
+            log.exception("a message could not be handled")
+            self.drop(WSCloseCode.INTERNAL_ERROR, "something went wrong in the broker; its log says what")
+        self._gatherer.handled()
+
+    def _take(self, envelopes: Iterable[pb.Envelope]) -> None:
+        for envelope in envelopes:
+            self._receive(envelope)
 
     async def _decode_json(self, text: str) -> Iterable[pb.Envelope]:
         if len(text) < LARGE_JSON:
             return codec.decode_json(text)
         # A megabyte may take a second: everybody else is served meanwhile.
-        self._sleep()
-        try:
-            return await asyncio.to_thread(codec.decode_json, text)
-        finally:
-            self._gatherer.hold()
-
-    @types.coroutine
-    def _next(self) -> Generator[Any, Any, WSMessage]:
-        """`ws.receive()`, which writes what this reader made just before it has to wait."""
-        receiving = self.ws.receive().__await__()
-        try:
-            future = next(receiving)
-            while True:
-                self._sleep()
-                try:
-                    yield future
-                except BaseException as error:
-                    # A frame that breaks the protocol comes this way: aiohttp answers it, and may wait once more for that.
-                    future = receiving.throw(error)
-                else:
-                    future = next(receiving)
-        except StopIteration as received:
-            message: WSMessage = received.value
-            return message
-
-    def _sleep(self) -> None:
-        self._woken = True
-        self._gatherer.flush()
-        if self._ack_due and self._raw is not None:
-            self._ack_due = False
-            self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return await asyncio.to_thread(codec.decode_json, text)
 
     def drop(self, code: int, reason: str) -> None:
         """Close: what is pending is written first. A peer that doesn't answer the close in time is cut off."""
@@ -115,6 +93,7 @@ class Socket:
             self.closed_because = reason
             self._cut = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
             self.outbox.close(code, reason)
+            self.ws.inbox.wake()
 
     def _stuck(self) -> None:
         self.drop(WSCloseCode.POLICY_VIOLATION, "does not read what it is sent")
@@ -135,11 +114,22 @@ class Socket:
                 self._cut.cancel()
 
     def acknowledge_quickly(self) -> None:
-        """Send the TCP ack of this turn's messages at once, not with the next answer or after 40 ms.
+        """Send the TCP ack of this burst's messages at once, not with the next answer or after 40 ms.
 
         A peer with Nagle's algorithm on (Deno) holds its next message back until the last one is acknowledged.
         """
-        self._ack_due = True
+        if not self._ack_due:
+            self._ack_due = True
+            self._gatherer.at_end(self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self._ack_due = False
+        if self._raw is not None:
+            self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def _nobody(_: pb.Envelope) -> None:
+    """Before `pump`, nobody takes anything."""
 
 
 def _own_descriptor(transport: asyncio.Transport) -> socket.socket | None:
@@ -161,7 +151,7 @@ async def accept(
     request: web.Request, gatherer: Gatherer, *, max_message: int, unread_limit: int
 ) -> Socket | web.WebSocketResponse:
     """Shake hands. A peer that speaks none of our subprotocols is told which there are, and gets a closed socket."""
-    ws = web.WebSocketResponse(protocols=codec.SUBPROTOCOLS, max_msg_size=max_message, compress=False, timeout=CLOSE_SECONDS)
+    ws = WebSocket(protocols=codec.SUBPROTOCOLS, max_msg_size=max_message, compress=False, timeout=CLOSE_SECONDS)
     await ws.prepare(request)
     if ws.ws_protocol is None:
         await ws.close(code=WSCloseCode.PROTOCOL_ERROR, message=f"speak one of: {', '.join(codec.SUBPROTOCOLS)}".encode())

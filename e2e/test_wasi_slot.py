@@ -19,6 +19,7 @@ SLOT = """async ([url, limits]) => {
     worker.onmessage = ({ data: [header, body] }) => { said.push([JSON.parse(header), body]); heard(); };
     const send = (header, body) => worker.postMessage([JSON.stringify(header), new Uint8Array(body)]);
     send({ start: { storage: `${url}/api/storage`, limits } }, []);
+    while (!said.length) await new Promise((resolve) => { heard = resolve; });
     globalThis.runs = async (runs, body) => {
         said.length = 0;
         send({ runs }, body);

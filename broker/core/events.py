@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from .task import KINDS, Provider, Task
+from .value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProviderConnected:
     provider: Provider
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProviderLost:
     provider: Provider
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ResourcesAnnounced:
     provider: Provider
     concurrency: int
@@ -29,7 +29,7 @@ class ResourcesAnnounced:
     """As it says: kinds of tasks, and what else it can do."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FilesAnnounced:
     """What a provider holds (`sequence` set: the answer to a listing) or that changed."""
 
@@ -39,13 +39,13 @@ class FilesAnnounced:
     sequence: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PongArrived:
     provider: Provider
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunAnswered:
     """A provider's answer to a run: the task's result, also when the task failed by its own fault."""
 
@@ -59,7 +59,7 @@ class RunAnswered:
     """As the provider says."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunRefused:
     """A provider's infrastructure error in answer to a run (or to anything else it was asked)."""
 
@@ -68,23 +68,23 @@ class RunRefused:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TaskSubmitted:
     task: Task
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TaskCancelled:
     task: Task
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TimePassed:
     """The time that a WakeAt asked for has come."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DrainStarted:
     """The broker is going down: take nothing new, hand back what waits, let finish what runs."""
 

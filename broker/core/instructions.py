@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from .outcome import Outcome
 from .task import Provider, Run, Task
+from .value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Assign:
     """Send the run to its provider."""
 
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cancel:
     """Tell the provider to stop a run; `sequence` is that of the Cancel request."""
 
@@ -25,7 +25,7 @@ class Cancel:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Resolve:
     """Tell the client how its task ended: once for every task."""
 
@@ -33,19 +33,19 @@ class Resolve:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AskListing:
     provider: Provider
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendPing:
     provider: Provider
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Drop:
     """Close a provider's socket; it counts as lost already."""
 
@@ -54,14 +54,14 @@ class Drop:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WakeAt:
     """Tell TimePassed at this time; it takes the place of any other that was asked for."""
 
     when: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TellCluster:
     """Tell everyone how many providers there are."""
 

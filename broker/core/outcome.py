@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from .value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Answered:
     """A provider answered; `answer` is the shell's own, `provider` and `attempt` say who and at which attempt."""
 
@@ -15,7 +16,7 @@ class Answered:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Denied:
     """No answer: `code` is canceled, deadline_exceeded, unavailable, resource_exhausted or internal."""
 

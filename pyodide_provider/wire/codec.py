@@ -138,13 +138,16 @@ def batch(envelopes: Iterable[bytes]) -> bytes:
     """One frame out of several encoded envelopes: only for peers that have shown an own field."""
     parts: list[bytes] = []
     for envelope in envelopes:
-        parts += (b"\xa2\x06", varint(len(envelope)), envelope)
+        parts += (_BATCH, varint(len(envelope)), envelope)
     return b"".join(parts)
+
+
+_BATCH = b"\xa2\x06"
 
 
 def is_batch(frame: bytes) -> bool:
     """Whether a frame is a batch, which only a peer of our own kind sends."""
-    return frame.startswith(b"\xa2\x06")
+    return frame.startswith(_BATCH)
 
 
 def usage(
@@ -206,7 +209,7 @@ def _wasip1_response(sequence: int, task: str, result: list[bytes], usage: bytes
 
 
 def decode(frame: bytes) -> Iterable[pb.Envelope]:
-    """The envelopes of one binary frame, in order.
+    """The envelopes of one binary frame, in order. A batch is one from its first byte; further on it means nothing.
 
     Raises PeerError when the bytes are not an envelope, or a batch is too long, nested or mixed with other fields.
     """
@@ -214,7 +217,7 @@ def decode(frame: bytes) -> Iterable[pb.Envelope]:
         envelope = pb.Envelope.FromString(frame)
     except UNDECODABLE:
         raise PeerError(f"frame of {len(frame)} bytes is not an Envelope") from None
-    return _members(envelope) if envelope.batch else (envelope,)
+    return _members(envelope) if frame[:2] == _BATCH else (envelope,)
 
 
 def _members(envelope: pb.Envelope) -> Iterable[pb.Envelope]:
