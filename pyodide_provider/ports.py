@@ -46,6 +46,10 @@ class Slots(Protocol):
         """Hand over runs; called at most once per slot and turn of the runtime, with all there is for it."""
         ...
 
+    def put(self, slot: int, sequence: int, data: bytes, end: bool) -> None:
+        """More standard input for an interactive run that was posted; means nothing when that has ended."""
+        ...
+
 
 class Blobs(Protocol):
     """Blobs held here: those a broker pushed with Filesystem.Upload, and what the cache tells of the fetched ones."""

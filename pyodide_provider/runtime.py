@@ -13,6 +13,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from .batches import batched
 from .core import events as e
 from .core import instructions as i
 from .core.run import Run
@@ -31,12 +32,12 @@ SILENCE = 20.0
 STATUS_EVERY = 0.25
 MAX_MESSAGE = 64 << 20
 """Bytes of a frame that a broker takes; it would close the link over a larger one, and lose all that runs here."""
-BATCH_BYTES = 1 << 20
-"""Envelopes of one frame, about; a larger one travels alone."""
 MAX_UNSENT = 1 << 20
 """Bytes that wait to leave, above which what tasks write is not told as they write it: their ends hold all of it."""
 WASIP1, PYTHON = "wasip1", "pyodide"
 """The kinds of tasks that providers take."""
+INTERACTIVE = "interactive"
+"""Among the kinds: standard input may come while a task runs."""
 
 
 class Runtime:
@@ -51,7 +52,7 @@ class Runtime:
         clock: Clock,
         sink: StatusSink,
         engine: str,
-        kinds: Sequence[str] = (WASIP1,),
+        kinds: Sequence[str] = (WASIP1, INTERACTIVE),
     ) -> None:
         """`engine` is for people, for example "wasmtime 50.0.1, CPython 3.11.7"; `kinds` are those the slots take."""
         self.state = state
@@ -70,6 +71,7 @@ class Runtime:
         self._events_sent = 0
         self._envelopes: list[bytes] = []
         self._posts: dict[int, list[Run]] = {}
+        self._inputs: list[i.PostInput] = []
         self._traces = Traces()
         self._told_bytes = 0
         """Of output in `_envelopes`."""
@@ -158,6 +160,8 @@ class Runtime:
             self._peers = event.providers
         elif isinstance(event, pb.Event.Throughput):
             self._throughput = event.overall
+        elif isinstance(event, pb.Event.TaskInput):
+            self._handle(e.InputArrived(event.request, event.stdin, event.end))
         elif isinstance(event, pb.Event.GenericMessage):
             self._sink.log(f"the broker says: {event.message[:500]}")
 
@@ -167,6 +171,8 @@ class Runtime:
     # Requests, kind by kind.
 
     def _wasip1(self, sequence: int, request: pb.Task.Wasip1.Request) -> None:
+        if request.qos.interactive and INTERACTIVE not in self._kinds:
+            raise UsageError("this provider takes no input while a task runs")
         try:
             run = run_of(sequence, request)
         except TaskFault as error:
@@ -262,6 +268,9 @@ class Runtime:
             for run in told.runs:
                 self._traces.mark(run.sequence, Traced.ProviderGetWorker)
 
+    def _post_input(self, told: i.PostInput) -> None:
+        self._inputs.append(told)
+
     def _send_listing(self, told: i.SendListing) -> None:
         self._reply(told.sequence, pb.Filesystem.Listing.Response(files=self._blobs.refs()))
 
@@ -327,24 +336,13 @@ class Runtime:
             if self._traces:
                 for run in runs:
                     self._traces.mark(run.sequence, Traced.ProviderPostToWorker)
+        inputs, self._inputs = self._inputs, []
+        for told in inputs:
+            self._slots.put(told.slot, told.sequence, told.data, told.end)
         envelopes, self._envelopes = self._envelopes, []
         self._told_bytes = 0
-        if len(envelopes) < 2 or not self._own:
-            for envelope in envelopes:
-                self._transport.send(envelope)
-            return
-        batch: list[bytes] = []
-        size = 0
-        for envelope in envelopes:
-            if batch and (size + len(envelope) > BATCH_BYTES or len(batch) == codec.MAX_BATCH):
-                self._send(batch)
-                batch, size = [], 0
-            batch.append(envelope)
-            size += len(envelope)
-        self._send(batch)
-
-    def _send(self, batch: list[bytes]) -> None:
-        self._transport.send(codec.batch(batch) if len(batch) > 1 else batch[0])
+        for frame in batched(envelopes) if self._own else envelopes:
+            self._transport.send(frame)
 
     def _show_soon(self) -> None:
         if self._show_due:
@@ -382,6 +380,7 @@ _PERFORM: dict[type[i.Instruction], Callable[[Runtime, Any], None]] = {
     i.StartSlot: Runtime._start_slot,
     i.StopSlot: Runtime._stop_slot,
     i.Post: Runtime._post,
+    i.PostInput: Runtime._post_input,
     i.SendListing: Runtime._send_listing,
     i.SendOutcome: Runtime._send_outcome,
     i.SendOutput: Runtime._send_output,

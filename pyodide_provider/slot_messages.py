@@ -83,7 +83,9 @@ def _run_field(run: Run, body: Body) -> dict[str, Any]:
     field: dict[str, Any] = {"key": run.sequence, "binary": _file_field(params.binary, body), "args": params.args}
     if params.envs:
         field["envs"] = params.envs
-    if params.stdin:
+    if params.interactive:
+        field["interactive"] = True
+    elif params.stdin:
         field["stdin"] = body.place(params.stdin) if isinstance(params.stdin, bytes) else _file_field(params.stdin, body)
     if params.rootfs is not None:
         field["rootfs"] = _file_field(params.rootfs, body)
@@ -149,6 +151,7 @@ def params_of(field: dict[str, Any], body: bytes) -> Params:
         Limits(**field["limits"]) if "limits" in field else NO_LIMITS,
         field.get("follow", False),
         field.get("by_reference", False),
+        field.get("interactive", False),
     )
 
 

@@ -44,6 +44,8 @@ def run_of(sequence: int, request: pb.Task.Wasip1.Request) -> Run:
     if any("\0" in text for text in args):
         raise TaskFault("args and envs may not contain NUL characters")
     _check_envs(envs)
+    if qos.interactive and params.HasField("stdin_file"):
+        raise TaskFault("an interactive task has the beginning of its stdin in the request, not in stdin_file")
     return Run(
         sequence,
         request.info.id,
@@ -59,6 +61,7 @@ def run_of(sequence: int, request: pb.Task.Wasip1.Request) -> Run:
             _limits(params.limits) if params.HasField("limits") else NO_LIMITS,
             qos.follow,
             qos.by_reference,
+            qos.interactive,
         ),
     )
 
@@ -69,6 +72,8 @@ def python_run_of(sequence: int, request: pb.Task.Pyodide.Request) -> Run:
     ways = [name for name in ("script", "pickle", "pickle_file") if params.HasField(name)]
     if len(ways) != 1:
         raise TaskFault(f"a Python task has either a script or a pickle, not {' and '.join(ways) or 'neither'}")
+    if request.qos.interactive:
+        raise TaskFault("a Python task takes its stdin with the request, not while it runs")
     envs = tuple(params.envs)
     _check_envs(envs)
     for file in params.shared:

@@ -317,6 +317,11 @@ def test_cat_copies_stdin(host: Host, length: int) -> None:
     assert tiny(host, "cat", stdin=data) == Ran(0, data, b"")
 
 
+def test_lines_answers_each_line(host: Host) -> None:
+    assert tiny(host, "lines", stdin=b"a\nbc\n\nno end") == Ran(0, b"1: a\n2: bc\n3: \n3 lines\n", b"")
+    assert tiny(host, "lines", "10", stdin=b"a\n") == Ran(0, b"1: a\n1 lines\n", b"")
+
+
 def test_busy_takes_its_time(host: Host) -> None:
     module("testing/busy.wasm")
     started = time.monotonic()

@@ -10,7 +10,7 @@ from . import instructions as i
 from .alarms import Alarms
 from .invariants import story, validate
 from .outcome import Answered, Denied, Outcome
-from .policy import Estimates, Policy
+from .policy import UNKNOWN, Estimates, Policy
 from .queue import Queue
 from .roster import Roster
 from .task import OWN, Phase, Provider, Run, Standing, Task
@@ -183,7 +183,7 @@ class State:
     def _assign(self, task: Task, provider: Provider, now: float) -> None:
         provider.sequence = sequence = provider.sequence + 1
         task.attempts = attempt = task.attempts + 1
-        estimate = self.estimates.get(task.module)
+        estimate = self.estimates.get(task.module) if task.feed is None else UNKNOWN
         run = Run(task, provider, sequence, attempt, now, len(provider.runs) + 1, estimate)
         task.run = run
         task.phase = Phase.RUNNING
@@ -229,7 +229,7 @@ class State:
                 provider.done += 1
             waves = -(-run.depth // provider.concurrency) if provider.concurrency else 1
             seconds = max(now - run.assigned - provider.round_trip, 1e-6) / waves
-            if task.module:
+            if task.module and task.feed is None:
                 self.estimates.learn(task.module, seconds)
             self._leave(task)
             self._end(task, Answered(event.answer, provider.name, run.attempt))

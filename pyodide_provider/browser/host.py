@@ -28,6 +28,10 @@ class JsPool(Protocol):
 
     def post(self, slot: int, header: str, body: JsBytes | None = None, /) -> None: ...
 
+    def open(self, slot: int, key: int, room: int, /) -> None: ...
+
+    def put(self, slot: int, key: int, data: JsBytes, end: bool, /) -> None: ...
+
 
 class JsInterpreters(Protocol):
     def listen(self, heard: Callable[[int, str, JsBytes | None], None], /) -> None: ...
@@ -69,6 +73,8 @@ class JsHost(Protocol):
     socket: JsSocket
     timers: JsTimers
     page: JsPage
+    isolated: bool
+    """Whether workers share memory with us: what one of them reads may come while it runs."""
 
     def room(self, length: int, /) -> JsBytes: ...
 

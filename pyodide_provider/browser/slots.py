@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady
+from ..core.input import MAX_INPUT
 from ..core.run import PythonParams, Run
 from ..slot_messages import ended, output, python_message, read_header, runs_message, start_header
 from .host import JsBytes, JsHost, Keep
@@ -24,7 +25,7 @@ class BrowserSlots:
         limits: dict[str, int],
         greet: Callable[[], Sequence[tuple[str, bytes]]],
     ) -> None:
-        js_pool = js_host.pool
+        js_pool = self._js_pool = js_host.pool
         self._room = js_host.room
         self._start, self._stop, self._post = js_pool.start, js_pool.stop, js_pool.post
         self._js_python = js_host.interpreters
@@ -48,13 +49,22 @@ class BrowserSlots:
         self._js_python.stop(slot)
 
     def post(self, slot: int, runs: Sequence[Run]) -> None:
-        if isinstance(runs[0].params, PythonParams):
+        params = runs[0].params
+        if isinstance(params, PythonParams):
             # It is alone: how long it takes is not known, so the core posts nothing behind it, and it behind nothing.
             (run,) = runs
             header, body = python_message(run)
             self._js_python.post(slot, header, self._js_bytes(body))
         else:
+            if params.interactive:
+                # Alone, too.
+                assert isinstance(params.stdin, bytes)
+                self._js_pool.open(slot, runs[0].sequence, len(params.stdin) + MAX_INPUT)
+                self.put(slot, runs[0].sequence, params.stdin, False)
             self._send(slot, *runs_message(runs))
+
+    def put(self, slot: int, sequence: int, data: bytes, end: bool) -> None:
+        self._js_pool.put(slot, sequence, self._js_bytes(data), end)
 
     def tell_all(self, header: str, body: bytes) -> None:
         """Send a message to every worker."""

@@ -23,11 +23,11 @@ class Costs:
         self._seconds: OrderedDict[str, float] = OrderedDict()
 
     def estimate(self, run: Run) -> float:
-        """Seconds, or UNKNOWN for a binary not yet seen or without a ref, and for Python."""
-        return self._seconds.get(run.params.binary.ref, UNKNOWN) if isinstance(run.params, Params) else UNKNOWN
+        """Seconds, or UNKNOWN for a binary not yet seen or without a ref, for Python, and where somebody types."""
+        return self._seconds.get(_key(run), UNKNOWN)
 
     def learn(self, run: Run, seconds: float) -> None:
-        ref = run.params.binary.ref if isinstance(run.params, Params) else ""
+        ref = _key(run)
         if not ref:
             return
         known = self._seconds.get(ref)
@@ -40,3 +40,7 @@ class Costs:
 
     def __len__(self) -> int:
         return len(self._seconds)
+
+
+def _key(run: Run) -> str:
+    return run.params.binary.ref if isinstance(run.params, Params) and not run.params.interactive else ""

@@ -123,6 +123,15 @@ class OutputWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class InputArrived:
+    """More standard input for an interactive run; nothing comes after `end`."""
+
+    sequence: int
+    data: bytes
+    end: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WallDue:
     """The time that a run may take, as counted from its RunBegan, is over, or a long stretch of it."""
 
@@ -147,6 +156,7 @@ Event: TypeAlias = (
     | ReconnectDue
     | ListingAsked
     | RunAsked
+    | InputArrived
     | CancelAsked
     | SlotReady
     | SlotLost

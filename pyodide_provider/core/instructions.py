@@ -45,6 +45,16 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
+class PostInput:
+    """Hand an interactive run that was posted to a worker more of its standard input."""
+
+    slot: int
+    sequence: int
+    data: bytes
+    end: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SendListing:
     sequence: int
 
@@ -105,6 +115,7 @@ Instruction: TypeAlias = (
     | StartSlot
     | StopSlot
     | Post
+    | PostInput
     | SendListing
     | SendOutcome
     | SendOutput

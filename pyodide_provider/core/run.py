@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Params:
 
     `rootfs` is a zip mounted at "/", `roots` are more of them, each with its absolute path; the later cover the earlier.
     `follow`: tell what it writes while it runs. `by_reference`: what is large may come back as a File with a ref.
+    `interactive`: more stdin comes while it runs (core/input.py).
     """
 
     binary: File
@@ -49,6 +50,7 @@ class Params:
     limits: Limits = NO_LIMITS
     follow: bool = False
     by_reference: bool = False
+    interactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class PythonParams:
     network: bool = False
     limits: Limits = NO_LIMITS
     follow: bool = False
+    interactive: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

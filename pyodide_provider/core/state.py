@@ -17,6 +17,7 @@ from .events import (
     DisconnectWanted,
     DrainWanted,
     Event,
+    InputArrived,
     LinkLost,
     LinkOpened,
     ListingAsked,
@@ -33,11 +34,13 @@ from .events import (
     WallDue,
     WorkersWanted,
 )
+from .input import FULL, Inputs
 from .instructions import (
     Finish,
     Instruction,
     Note,
     Post,
+    PostInput,
     Remind,
     SendCancelled,
     SendListing,
@@ -46,6 +49,7 @@ from .instructions import (
     SendResources,
     StopSlot,
 )
+from .invariants import validate
 from .link import Link
 from .pool import Pool
 from .run import Broken, Ended, Exited, Failed, Outcome, Returned, Run, Usage
@@ -77,6 +81,7 @@ class State:
         self.link = Link(jitter)
         self.pool = Pool(jitter)
         self.backlog = Backlog(max_runs, max_bytes)
+        self.inputs = Inputs()
         self.costs = Costs()
         self.draining = False
         self.finished = False
@@ -122,19 +127,7 @@ class State:
 
     def validate(self) -> None:
         """Raise AssertionError, in words, when an invariant does not hold. For tests, after every step."""
-        self.backlog.validate()
-        posted = [entry.run for slot in self.pool.slots.values() for entry in slot.posted if entry.wanted]
-        places = posted + list(self.backlog.queue.values())
-        assert len(places) == len(self.backlog.runs), "a run is nowhere, or in two places"
-        assert set(map(id, places)) == set(map(id, self.backlog.runs.values())), "a run is somewhere, but not owed"
-        assert self.link.up or not self.backlog.runs, "runs of a link that is gone"
-        for slot in self.pool.slots.values():
-            slot.validate()
-            assert slot.posted or not slot.retiring, f"slot {slot.number} is idle and retiring"
-            assert not (self.backlog.queue and slot.usable and slot.state == "ready" and not slot.posted), "idle slot"
-        staying = sum(not slot.retiring for slot in self.pool.slots.values())
-        assert staying == self._target, f"{staying} slots stay"
-        assert not self.backlog.queue or self.pool.usable, "runs wait for nothing"
+        validate(self)
 
     # What happens, event by event.
 
@@ -153,6 +146,7 @@ class State:
         for run in self.backlog.runs.values():
             self._story.tell(now, run.task, run.sequence, "dropped with the link")
         self.backlog.clear()
+        self.inputs.clear()
         self._listings.clear()
         self._announced = -1
         for slot in list(self.pool.slots.values()):
@@ -179,16 +173,30 @@ class State:
         self._story.tell(now, run.task, run.sequence, f"refused: {refusal}" if refusal else "asked for")
         if refusal:
             out.append(SendOutcome(run, Broken(refusal)))
+        elif run.params.interactive:
+            self.inputs.open(run.sequence)
+
+    def _input(self, event: InputArrived, now: float, out: list[Instruction]) -> None:
+        told = self.inputs.arrived(event.sequence, event.data, event.end)
+        if isinstance(told, int):
+            out.append(PostInput(told, event.sequence, event.data, event.end))
+        elif told is not None:
+            run = self.backlog.runs[event.sequence]
+            self._stop(run, Broken(told) if told is FULL else Failed(told), told, now, out)
 
     def _cancel(self, event: CancelAsked, now: float, out: list[Instruction]) -> None:
         if not self.link.up:
             return
         for run in self.backlog.of_task(event.task):
-            queued = run.sequence in self.backlog.queue
-            self._answer(run, Broken(f"cancelled: {event.reason}"), "cancelled", now, out)
-            if not queued:
-                self._abandon(run, now, out)
+            self._stop(run, Broken(f"cancelled: {event.reason}"), "cancelled", now, out)
         out.append(SendCancelled(event.sequence, event.task, event.reason))
+
+    def _stop(self, run: Run, outcome: Outcome, what: str, now: float, out: list[Instruction]) -> None:
+        """Answer a run before its end, wherever it is."""
+        queued = run.sequence in self.backlog.queue
+        self._answer(run, outcome, what, now, out)
+        if not queued:
+            self._abandon(run, now, out)
 
     def _abandon(self, run: Run, now: float, out: list[Instruction]) -> None:
         """A cancelled run at a slot: one that is not known to be short is killed if it runs, others may end first."""
@@ -226,7 +234,7 @@ class State:
             self._unsettled = True
 
     def _slot_lost(self, event: SlotLost, now: float, out: list[Instruction]) -> None:
-        slot = self.pool.lost(event, self._target, out)
+        slot = self.pool.lost(event, self.target, out)
         if slot is None:
             return
         self._unsettled = True
@@ -298,6 +306,8 @@ class State:
         self, run: Run, outcome: Outcome, what: str, now: float, out: list[Instruction], ended: Ended | None = None
     ) -> None:
         self.backlog.answered(run)
+        if run.params.interactive:
+            ended = self.inputs.close(run.sequence, ended)
         if isinstance(outcome, Exited | Returned):
             self.done += 1
         elif isinstance(outcome, Failed):
@@ -308,7 +318,8 @@ class State:
     # What follows from a change.
 
     @property
-    def _target(self) -> int:
+    def target(self) -> int:
+        """Slots that are to be there."""
         return 0 if self.draining else self.workers
 
     def _assign(self, now: float, out: list[Instruction]) -> None:
@@ -324,10 +335,14 @@ class State:
             slot.post(run, estimate, now)
             self._story.tell(now, run.task, run.sequence, f"posted to slot {slot.number}")
             out.append(Post(slot.number, (run,)))
+            if run.params.interactive:
+                kept, end = self.inputs.posted(run.sequence, slot.number)
+                if kept or end:
+                    out.append(PostInput(slot.number, run.sequence, kept, end))
 
     def _settle(self, now: float, out: list[Instruction]) -> None:
         self._unsettled = False
-        self.pool.resize(self._target, out)
+        self.pool.resize(self.target, out)
         self._set_refusal()
         if self._refusal:
             for run in list(self.backlog.queue.values()):
@@ -354,7 +369,7 @@ class State:
         if usable != self._announced:
             self._announced = usable
             out.append(SendResources(usable, len(self.backlog.runs)))
-        if self._listings and not self.pool.starting and (self.pool.ready or not self._target):
+        if self._listings and not self.pool.starting and (self.pool.ready or not self.target):
             out.extend(SendListing(sequence) for sequence in self._listings)
             self._listings.clear()
 
@@ -383,6 +398,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any, float, list[Instruction]], No
     ReconnectDue: State._move_link,
     ListingAsked: State._listing,
     RunAsked: State._run,
+    InputArrived: State._input,
     CancelAsked: State._cancel,
     SlotReady: State._slot_moved,
     SlotLost: State._slot_lost,

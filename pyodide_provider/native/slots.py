@@ -22,6 +22,7 @@ from . import trees
 from .follow import Follower
 from .frames import FrameError, FrameReader, pack
 from .limits import death_text, effective
+from .stdin import Stdin
 
 STDERR_TAIL = 2000
 TEMPLATES = "templates"
@@ -73,6 +74,11 @@ class ProcessSlots:
         if process is not None:
             process.post(runs)
 
+    def put(self, slot: int, sequence: int, data: bytes, end: bool) -> None:
+        process = self._alive.get(slot)
+        if process is not None:
+            process.put(sequence, data, end)
+
     def kill_all(self) -> None:
         for slot in list(self._alive):
             self.stop(slot)
@@ -113,8 +119,9 @@ class _Process(asyncio.Protocol):
         self._runs: deque[Run] = deque()
         """What was sent to it and has not ended; the head is what it does now."""
         self._held: deque[Run] = deque()
-        """What waits for a run that is followed to end: whose output it is must be certain."""
+        """What waits for others to end."""
         self._follower: Follower | None = None
+        self._stdin: Stdin | None = None
         self._closed = asyncio.get_running_loop().create_future()
         self._popen: subprocess.Popen[bytes] | None = None
         self._killed = False
@@ -186,25 +193,53 @@ class _Process(asyncio.Protocol):
             self._heard(self, RunsEnded(self.slot, tuple(ends)))
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._follower is not None:
-            self._follower.stop()
+        self._let_go()
         if not self._closed.done():
             self._closed.set_result(None)
 
     def post(self, runs: Sequence[Run]) -> None:
-        """Send runs; behind one that is followed the others are held until it has ended."""
-        if self._held or (self._runs and self._runs[-1].params.follow):
-            self._held.extend(runs)
+        """Send runs; one that is attended has the worker for itself, so that it is certain whose streams they are."""
+        self._held.extend(runs)
+        self._send_held()
+
+    def _send_held(self) -> None:
+        if self._runs and _attended(self._runs[-1]):
             return
-        first = next((number for number, run in enumerate(runs) if run.params.follow), len(runs)) + 1
-        self._held.extend(runs[first:])
-        self._runs.extend(runs[:first])
-        header, body = runs_message(runs[:first])
+        runs: list[Run] = []
+        while self._held and not (_attended(self._held[0]) and (self._runs or runs)):
+            runs.append(self._held.popleft())
+            if _attended(runs[-1]):
+                break
+        if not runs or not self._open_stdin(runs[-1]):
+            return
+        self._runs.extend(runs)
+        header, body = runs_message(runs)
         self._write(pack(header, (body,) if body else ()))
+
+    def _open_stdin(self, run: Run) -> bool:
+        """For a run that wants one; false when that can't be."""
+        params = run.params
+        if not params.interactive:
+            return True
+        assert isinstance(params.stdin, bytes)
+        try:
+            self._stdin = Stdin(self.scratch)
+        except OSError as error:
+            self._fault = f"no pipe for its stdin: {error}"
+            self.kill()
+            return False
+        self._stdin.put(params.stdin, False)
+        return True
+
+    def put(self, sequence: int, data: bytes, end: bool) -> None:
+        if self._stdin is not None and self._runs and self._runs[-1].sequence == sequence:
+            self._stdin.put(data, end)
 
     def _began(self, run: Run) -> None:
         if run.params.limits.wall:
             self._heard(self, RunBegan(self.slot, run.sequence))
+        if self._stdin is not None:
+            self._stdin.opened()
         if run.params.follow:
             sequence = run.sequence
             self._follower = Follower(
@@ -214,13 +249,18 @@ class _Process(asyncio.Protocol):
     def _ended(self, count: int) -> None:
         for _ in range(count):
             self._runs.popleft()
+        self._let_go()
+        if self._held and not self._runs:
+            self._send_held()
+
+    def _let_go(self) -> None:
+        """Of the streams of what ran."""
         if self._follower is not None:
             self._follower.stop()
             self._follower = None
-        if self._held and not self._runs:
-            held = list(self._held)
-            self._held.clear()
-            self.post(held)
+        if self._stdin is not None:
+            self._stdin.close()
+            self._stdin = None
 
     def _write(self, pieces: list[bytes]) -> None:
         if self._transport is None:
@@ -230,8 +270,7 @@ class _Process(asyncio.Protocol):
 
     def kill(self) -> None:
         self._killed = True
-        if self._follower is not None:
-            self._follower.stop()
+        self._let_go()
         if self._popen is not None and self._popen.returncode is None:
             with suppress(ProcessLookupError):
                 self._popen.kill()
@@ -289,6 +328,11 @@ def _spawn(passed: list[int]) -> subprocess.Popen[bytes]:
         pass_fds=passed,
         start_new_session=True,
     )
+
+
+def _attended(run: Run) -> bool:
+    """Whether something passes between it and somebody else while it runs."""
+    return run.params.follow or run.params.interactive
 
 
 def _signal_name(number: int) -> str:

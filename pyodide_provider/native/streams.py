@@ -1,10 +1,12 @@
-"""Where a program's stdout and stderr go: two files in memory, which the parent has too. Standard library only."""
+"""Where a program's streams are: stdout and stderr are two files in memory, which the parent has too. Standard library only."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
+STDIN = "stdin"
+"""In a slot's folder: the named pipe of a run whose standard input comes while it runs."""
 TAIL = 2000
 """Bytes of stderr that are told with a trap."""
 

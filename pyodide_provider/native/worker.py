@@ -25,7 +25,7 @@ from .outputs import Outputs
 from .programs import Program, Programs
 from .roots import Root, Roots
 from .storage import Storage
-from .streams import Streams
+from .streams import STDIN, Streams
 from .templates import Templates
 from .tree import Changes
 from .wasi import Given, Wasi
@@ -49,7 +49,8 @@ class Worker:
         self._wasi = Wasi(streams)
         self._programs = Programs(self._wasi, cache, storage, start["engine"])
         templates = Templates(Path(start["templates"]), cache, storage, self._files)
-        self._roots = Roots(start["scratch"], templates)
+        self._scratch = start["scratch"]
+        self._roots = Roots(self._scratch, templates)
         self._outputs = Outputs(streams, storage, start["scratch"])
         self._size = FileSize()
         self._size.hold(effective(NO_LIMITS, self._output, self._files))
@@ -83,6 +84,8 @@ class Worker:
         program = self._programs.load(params.binary)
         usage.compiled(program)
         stdin = params.stdin
+        if params.interactive:
+            return self._do(key, params, program, limits, f"{self._scratch}/{STDIN}", usage)
         if isinstance(stdin, bytes):
             usage.bytes_in += len(stdin)
             return self._do(key, params, program, limits, stdin, usage)
@@ -98,7 +101,7 @@ class Worker:
         usage.bytes_in += root.packed
         self._size.hold(limits)
         given = Given(params.args, params.envs, stdin, root.tree.path)
-        watched = params.limits.wall or params.follow
+        watched = params.limits.wall or params.follow or params.interactive
 
         def begin() -> None:
             if watched:

@@ -23,6 +23,8 @@ export interface RunField {
   follow?: boolean;
   /** What is large may be stored with the broker and come back as a ref. */
   by_reference?: boolean;
+  /** Its stdin comes while it runs, through the memory of the input message before. */
+  interactive?: boolean;
 }
 
 export interface RunLimits extends Limits {
@@ -52,6 +54,8 @@ export interface SlotOrder {
   start?: StartField;
   runs?: RunField[];
   blobs?: Record<string, Slice>;
+  /** The key of an interactive run that is to come: its standard input is in the message's memory (shared/input.js). */
+  input?: number;
 }
 
 /** A Python run, as a slot gets it. */
@@ -150,8 +154,8 @@ export interface SlotReport {
   output?: { key: number; stdout: Slice; stderr: Slice };
 }
 
-/** Both directions: a JSON header and the bytes that it points into. */
-export type SlotMessage = [header: string, body: Uint8Array<ArrayBuffer> | null];
+/** Both directions: a JSON header and the bytes that it points into; with an input, the memory for it. */
+export type SlotMessage = [header: string, body: Uint8Array<ArrayBuffer> | null, memory?: SharedArrayBuffer];
 
 // ---- page → provider worker
 

@@ -53,6 +53,7 @@ class Link:
 class Workers:
     alive: set[int] = field(default_factory=set)
     posts: list[tuple[int, list[Run]]] = field(default_factory=list)
+    puts: list[tuple[int, int, bytes, bool]] = field(default_factory=list)
 
     def start(self, slot: int) -> None:
         self.alive.add(slot)
@@ -63,6 +64,10 @@ class Workers:
     def post(self, slot: int, runs: Sequence[Run]) -> None:
         assert slot in self.alive
         self.posts.append((slot, list(runs)))
+
+    def put(self, slot: int, sequence: int, data: bytes, end: bool) -> None:
+        assert any(run.sequence == sequence for at, runs in self.posts if at == slot for run in runs), "input before its run"
+        self.puts.append((slot, sequence, data, end))
 
 
 @dataclass

@@ -16,6 +16,7 @@ export function host(settings, protocol, tell) {
     interpreters: new Interpreters(settings),
     socket: new Socket(settings.transport, protocol),
     timers: new Timers(),
+    isolated: globalThis.crossOriginIsolated === true,
     /** Room for bytes from Python: filling it is cheaper than converting. @param {number} length */
     room: (length) => new Uint8Array(length),
     page: {

@@ -1,10 +1,13 @@
 /** The WASI workers, by slot number. Python calls start, stop and post; what slots say goes straight into Python. */
 
+import { InputWriter, makeInput } from '../shared/input.js';
+
 const START_SECONDS = 30;
 
 /**
  * @typedef {object} Entry
  * @property {Worker} worker
+ * @property {{key: number, writer: InputWriter} | null} input of the interactive run that it does, or has done last
  * @property {ReturnType<typeof setTimeout>} overdue
  */
 
@@ -34,7 +37,7 @@ export class Pool {
   start(slot, header) {
     const worker = new Worker(this.url, { name: `slot ${slot}` });
     const overdue = setTimeout(() => this.#lose(slot, `it did not start within ${START_SECONDS} s`), START_SECONDS * 1000);
-    this.#entries.set(slot, { worker, overdue });
+    this.#entries.set(slot, { worker, input: null, overdue });
     worker.onmessage = (event) => {
       clearTimeout(overdue);
       const [said, body] = /** @type {import('../messages.js').SlotMessage} */ (event.data);
@@ -63,6 +66,24 @@ export class Pool {
     const worker = this.#entries.get(slot)?.worker;
     if (body) worker?.postMessage([header, body], [body.buffer]);
     else worker?.postMessage([header, null]);
+  }
+
+  /**
+   * Before an interactive run: opens its standard input.
+   * @param {number} slot @param {number} key of the run @param {number} room for all of it, in bytes
+   */
+  open(slot, key, room) {
+    const entry = this.#entries.get(slot);
+    if (!entry) return;
+    const memory = makeInput(room);
+    entry.input = { key, writer: new InputWriter(memory) };
+    entry.worker.postMessage([JSON.stringify({ input: key }), null, memory]);
+  }
+
+  /** @param {number} slot @param {number} key @param {Uint8Array} data @param {boolean} end */
+  put(slot, key, data, end) {
+    const input = this.#entries.get(slot)?.input;
+    if (input?.key === key) input.writer.put(data, end);
   }
 
   /** @param {number} slot @param {string} reason */

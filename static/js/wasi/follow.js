@@ -16,10 +16,22 @@ export class Follower {
     for (const stream of streams) stream.written = () => this.#look();
   }
 
+  /** The program writes nothing for a while. */
+  flush() {
+    if (this.#fresh) this.#tell(performance.now());
+  }
+
+  get #fresh() {
+    return this.streams.reduce((sum, { length }, which) => sum + length - this.#told[which], 0);
+  }
+
   #look() {
-    const fresh = this.streams.reduce((sum, { length }, which) => sum + length - this.#told[which], 0);
     const now = performance.now();
-    if (fresh < MUCH && now - this.#last < EVERY) return;
+    if (this.#fresh >= MUCH || now - this.#last >= EVERY) this.#tell(now);
+  }
+
+  /** @param {number} now */
+  #tell(now) {
     this.#last = now;
     const [stdout, stderr] = this.streams.map(({ bytes }, which) => bytes.subarray(this.#told[which]));
     this.#told = this.streams.map(({ length }) => length);

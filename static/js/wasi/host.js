@@ -14,6 +14,8 @@ export class Host extends WASI {
   slept = 0; // milliseconds that the program has slept
   /** What ended the program. Its `catch_all` may have caught it: then no call does anything any more. @type {unknown} */
   stopped = null;
+  /** Called before a call waits. @type {(() => void) | null} */
+  pausing = null;
   /** @type {import('./streams.js').Stream | null} */
   stdin = null;
   descriptors = new Descriptors([]);
@@ -37,7 +39,14 @@ export class Host extends WASI {
     this.descriptors = new Descriptors(descriptors);
     this.slept = 0;
     this.stopped = null;
+    this.pausing = null;
     this.guest.detach();
+  }
+
+  /** Waits, within a call. @param {() => number} wait gives the milliseconds in which the processor was free */
+  pause(wait) {
+    this.pausing?.();
+    this.slept += wait();
   }
 }
 

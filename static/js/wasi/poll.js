@@ -1,11 +1,19 @@
-/** `poll_oneoff`: waits until one of several clocks has come, or a descriptor can be read or written (files and streams always can). */
+/** `poll_oneoff`: waits until one of several clocks has come, or a descriptor can be read or written (files and streams always can, but for input that is still to come). */
 import { wasi } from '@bjorn3/browser_wasi_shim';
 import { sleepUntil, steadyTime, wallTime } from './clock.js';
 import { fail } from './errno.js';
 import { OpenDirectory, OpenFile } from './open.js';
+import { LiveInput } from './streams.js';
 
 /** @typedef {import('./host.js').Host} Host */
-/** @typedef {{userdata: bigint, type: number, due: number, file: OpenFile | null}} Subscription  due by the steady clock, in ns */
+/**
+ * @typedef {object} Subscription
+ * @property {bigint} userdata
+ * @property {number} type
+ * @property {number} due by the steady clock, in ns
+ * @property {OpenFile | null} file
+ * @property {LiveInput | null} live to be waited for
+ */
 
 const SUBSCRIPTION_SIZE = 48;
 const EVENT_SIZE = 32;
@@ -18,14 +26,26 @@ export function pollCalls(host) {
       if (!count) fail(wasi.ERRNO_INVAL);
       guest.slice(subscriptions, (count >>> 0) * SUBSCRIPTION_SIZE);
       const asked = Array.from({ length: count >>> 0 }, (_, index) => read(host, (subscriptions >>> 0) + index * SUBSCRIPTION_SIZE));
-      const first = asked.reduce((due, subscription) => Math.min(due, subscription.due), Infinity);
-      if (first > steadyTime()) host.slept += sleepUntil(first);
+      const first = asked.reduce((due, subscription) => Math.min(due, dueOf(subscription)), Infinity);
+      const live = asked.find(({ live: input }) => input)?.live;
+      if (live) waitFor(live, first);
+      else if (first > steadyTime()) host.pause(() => sleepUntil(first));
       const now = steadyTime();
-      const ready = asked.filter(({ due }) => due <= now);
+      const ready = asked.filter((subscription) => dueOf(subscription) <= now);
       ready.forEach((subscription, index) => write(host, (events >>> 0) + index * EVENT_SIZE, subscription));
       guest.setU32(ptr, ready.length);
     },
   };
+}
+
+/** @param {Subscription} subscription as it stands now */
+function dueOf({ due, live }) {
+  return live && !live.source.ready ? Infinity : due;
+}
+
+/** @param {LiveInput} live @param {number} until in nanoseconds; -Infinity: something else is there already */
+function waitFor(live, until) {
+  for (let left = until - steadyTime(); left > 0 && !live.source.ready; left = until - steadyTime()) live.wait(left / 1e6);
 }
 
 /** @param {Host} host @param {number} at @returns {Subscription} */
@@ -34,12 +54,12 @@ function read({ guest, descriptors, stdin }, at) {
   const type = guest.u8(at + 8);
   if (type > wasi.EVENTTYPE_FD_WRITE) fail(wasi.ERRNO_INVAL);
   if (type === wasi.EVENTTYPE_CLOCK) {
-    return { userdata, type, due: dueTime(guest.u32(at + 16), Number(guest.u64(at + 24)), guest.u16(at + 40)), file: null };
+    return { userdata, type, due: dueTime(guest.u32(at + 16), Number(guest.u64(at + 24)), guest.u16(at + 40)), file: null, live: null };
   }
   const found = descriptors.get(guest.u32(at + 16));
   const isFile = found instanceof OpenFile;
   if (found instanceof OpenDirectory || (!isFile && (found === stdin) !== (type === wasi.EVENTTYPE_FD_READ))) fail(wasi.ERRNO_BADF);
-  return { userdata, type, due: -Infinity, file: isFile ? found : null };
+  return { userdata, type, due: -Infinity, file: isFile ? found : null, live: found instanceof LiveInput ? found : null };
 }
 
 /** @param {number} clock @param {number} timeout @param {number} flags @returns {number} nanoseconds of the steady clock */

@@ -6,7 +6,7 @@ import { RunDirectory } from './files.js';
 import { Budget, memoryFault } from './limits.js';
 import { OpenDirectory } from './open.js';
 import { moduleName } from './sections.js';
-import { Input, Output } from './streams.js';
+import { Output } from './streams.js';
 import { Exit } from './system_calls.js';
 
 const NO_MEMORY = /allocation failed|could not allocate|cannot allocate|out of memory/i;
@@ -21,7 +21,7 @@ const STDERR_TAIL = 2000; // bytes of stderr that are told with a trap
  * @property {string[]} args
  * @property {string[]} envs
  * @property {string[]} artifacts
- * @property {Uint8Array} stdin
+ * @property {import('./streams.js').Stream} stdin
  * @property {import('./tree.js').Tree | null} root
  * @property {import('./limits.js').RunLimits} limits
  * @property {(stdout: Output, stderr: Output) => void} begin  called when the program is about to start
@@ -46,7 +46,7 @@ export function execute(host, given) {
   const [stdout, stderr] = [new Output(output), new Output(output)];
   const began = wallTime();
   const root = new RunDirectory(given.root, { budget: new Budget('files', limits.files), began }, began, null);
-  host.begin(given.args, given.envs, [new Input(given.stdin), stdout, stderr, new OpenDirectory(root, '/')]);
+  host.begin(given.args, given.envs, [given.stdin, stdout, stderr, new OpenDirectory(root, '/')]);
   given.begin(stdout, stderr);
   const from = performance.now();
   const { outcome, memory } = start(host, given.module);

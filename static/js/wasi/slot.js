@@ -7,6 +7,7 @@ import { joined, Outbox } from './outbox.js';
 import { Programs } from './programs.js';
 import { Roots } from './roots.js';
 import { execute, failure, starved } from './run.js';
+import { Input, LiveInput } from './streams.js';
 
 /** @typedef {import('../messages.js').RunField} RunField */
 /** @typedef {import('./outbox.js').KeyedEnd} KeyedEnd */
@@ -21,6 +22,8 @@ export class Slot {
   /** @type {Waiting[]} */
   #waiting = [];
   #busy = false;
+  /** Standard input of the interactive run to come, or that runs. @type {{key: number, memory: SharedArrayBuffer} | null} */
+  #input = null;
 
   /**
    * @param {import('../messages.js').StartField} start
@@ -45,6 +48,11 @@ export class Slot {
     }
   }
 
+  /** @param {number} key of an interactive run to come @param {SharedArrayBuffer} memory its input */
+  open(key, memory) {
+    this.#input = { key, memory };
+  }
+
   /** @param {RunField[]} runs @param {Uint8Array<ArrayBuffer>} body */
   take(runs, body) {
     for (const run of runs) this.#waiting.push({ run, body });
@@ -63,6 +71,7 @@ export class Slot {
         end = await this.#again(run, body, pause);
       }
       if (run.by_reference && isLarge(end)) end = await this.#stored(end);
+      if (run.interactive) this.#input = null;
       this.outbox.after(run, end, this.#waiting.length > 0);
     }
     this.#busy = false;
@@ -111,7 +120,7 @@ export class Slot {
       args: run.args,
       envs: run.envs ?? [],
       artifacts: run.artifacts ?? [],
-      stdin,
+      stdin: this.#input?.key === run.key && run.interactive ? new LiveInput(this.#input.memory, this.host) : new Input(stdin),
       root: root.tree,
       limits: limitsOf(run, this.limits),
       begin: (stdout, stderr) => this.#begin(run, stdout, stderr),
@@ -126,7 +135,9 @@ export class Slot {
     if (!run.limits?.wall && !run.follow) return;
     this.outbox.flush();
     this.send(JSON.stringify({ began: run.key }), NOTHING);
-    if (run.follow) new Follower([stdout, stderr], (out, err) => this.#tell(run.key, out, err));
+    if (!run.follow) return;
+    const follower = new Follower([stdout, stderr], (out, err) => this.#tell(run.key, out, err));
+    this.host.pausing = () => follower.flush();
   }
 
   /** @param {number} key @param {Uint8Array} out @param {Uint8Array} err */

@@ -1,5 +1,6 @@
 /** The three standard streams of a run: stdin out of bytes, stdout and stderr into bytes, within a budget. */
 import { Fd, wasi } from '@bjorn3/browser_wasi_shim';
+import { InputReader } from '../shared/input.js';
 import { fail } from './errno.js';
 import { fdstat } from './open.js';
 import { Stat } from './stat.js';
@@ -46,6 +47,31 @@ export class Input extends Stream {
     const data = this.rest.subarray(0, size);
     this.rest = this.rest.subarray(data.length);
     return data;
+  }
+}
+
+/** Standard input that comes while the program runs: reading waits for it. */
+export class LiveInput extends Stream {
+  /** @param {SharedArrayBuffer} memory @param {import('./host.js').Host} host */
+  constructor(memory, host) {
+    super(wasi.RIGHTS_FD_READ);
+    this.source = new InputReader(memory);
+    this.host = host;
+  }
+
+  /** @param {number} size */
+  read(size) {
+    if (size && !this.source.ready) this.wait();
+    return this.source.read(size);
+  }
+
+  /** Until there is something to read. @param {number} [most] milliseconds */
+  wait(most) {
+    this.host.pause(() => {
+      const began = performance.now();
+      this.source.wait(most);
+      return performance.now() - began;
+    });
   }
 }
 

@@ -15,12 +15,13 @@ function send(header, body) {
 
 /** @param {MessageEvent} event */
 scope.onmessage = (event) => {
-  const [header, body] = /** @type {import('../messages.js').SlotMessage} */ (event.data);
+  const [header, body, memory] = /** @type {import('../messages.js').SlotMessage} */ (event.data);
   const order = /** @type {import('../messages.js').SlotOrder} */ (JSON.parse(header));
   if (order.start) {
     slot = new Slot(order.start, send);
     send(JSON.stringify({ ready: { engine: `browser_wasi_shim ${SHIM_VERSION}` } }), NOTHING);
   }
   if (order.blobs) slot?.push(order.blobs, body ?? NOTHING);
+  if (order.input !== undefined && memory) slot?.open(order.input, memory);
   if (order.runs) slot?.take(order.runs, body ?? NOTHING);
 };

@@ -47,11 +47,19 @@ class Worlds(RuleBasedStateMachine):
         twins=st.booleans(),
         wall=st.sampled_from([0.0, 0.0, 0.5, 1e16]),
         follow=st.booleans(),
+        interactive=st.booleans(),
     )
-    def ask(self, ref: str, count: int, twins: bool, wall: float, follow: bool) -> None:
+    def ask(self, ref: str, count: int, twins: bool, wall: float, follow: bool, interactive: bool) -> None:
         for _ in range(count):
             self.sequence += 1
-            self.world.feed(e.RunAsked(make_run(self.sequence, "twin" if twins else "", ref, b"", wall, follow)))
+            run = make_run(self.sequence, "twin" if twins else "", ref, b"", wall, follow, interactive)
+            self.world.feed(e.RunAsked(run))
+
+    @precondition(lambda self: self.world.link == "open" and self.sequence)
+    @rule(data=st.data(), size=st.sampled_from([0, 1, 3 << 20]), end=st.booleans())
+    def types(self, data: st.DataObject, size: int, end: bool) -> None:
+        sequence = data.draw(st.integers(1, self.sequence + 1))
+        self.world.feed(e.InputArrived(sequence, bytes(size), end))
 
     @precondition(lambda self: self.busy)
     @rule(data=st.data(), place=st.integers(0, 2), writes=st.booleans())

@@ -13,10 +13,16 @@ from pyodide_provider.core.state import LONGEST_WAIT, State
 
 
 def make_run(
-    sequence: int, task: str = "", ref: str = "sha256:aa", stdin: bytes = b"", wall: float = 0.0, follow: bool = False
+    sequence: int,
+    task: str = "",
+    ref: str = "sha256:aa",
+    stdin: bytes = b"",
+    wall: float = 0.0,
+    follow: bool = False,
+    interactive: bool = False,
 ) -> Run:
     limits = Limits(wall) if wall else NO_LIMITS
-    params = Params(File(ref=ref), ("prog",), stdin=stdin, limits=limits, follow=follow)
+    params = Params(File(ref=ref), ("prog",), stdin=stdin, limits=limits, follow=follow, interactive=interactive)
     return Run(sequence, task or f"task{sequence}", 1, params)
 
 
@@ -32,6 +38,10 @@ class World:
     owed: dict[int, Run] = field(default_factory=dict)
     answers: list[tuple[Run, Outcome]] = field(default_factory=list)
     written: list[i.SendOutput] = field(default_factory=list)
+    typed: dict[int, bytes] = field(default_factory=dict)
+    """What interactive runs were given, by sequence, since they were posted."""
+    typed_out: set[int] = field(default_factory=set)
+    """Those that were given the end."""
     cancelled: list[i.SendCancelled] = field(default_factory=list)
     resources: list[i.SendResources] = field(default_factory=list)
     listings: list[int] = field(default_factory=list)
@@ -80,6 +90,20 @@ class World:
         assert instruction.slot in self.ready, "posted to a slot that is not ready"
         self.slots[instruction.slot].extend(instruction.runs)
         assert len(self.slots[instruction.slot]) <= MAX_POSTED
+
+        for run in instruction.runs:
+            if run.params.interactive:
+                assert len(self.slots[instruction.slot]) == 1, "an interactive run shares a slot"
+                self.typed[run.sequence] = b""
+                self.typed_out.discard(run.sequence)
+
+    def _PostInput(self, instruction: i.PostInput) -> None:
+        (run,) = self.slots[instruction.slot]
+        assert run.sequence == instruction.sequence, "input for a run that is not there"
+        assert run.sequence not in self.typed_out, "input after the end"
+        self.typed[run.sequence] += instruction.data
+        if instruction.end:
+            self.typed_out.add(run.sequence)
 
     def _SendListing(self, instruction: i.SendListing) -> None:
         assert self.link == "open"

