@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import programs as p
 from .case import Case
+from .unstable import UNSTABLE
 
 SAY = p.FD_WRITE + p.MEMORY
 """For `say`."""
@@ -255,6 +256,7 @@ ENGINE = {
     "features": FEATURES,
     "memory": MEMORIES,
     "imports": IMPORTS,
+    "unstable": UNSTABLE,
     "numbers": NUMBERS,
     "arguments": ARGUMENTS,
 }

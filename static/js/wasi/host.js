@@ -1,4 +1,4 @@
-/** WASI preview 1 for the programs of one worker, one at a time: the shim's host with all of its imports replaced. */
+/** WASI preview 1 for the programs of one worker, one at a time: the shim's host with all of its imports replaced; and preview 0. */
 import { WASI } from '@bjorn3/browser_wasi_shim';
 import { Descriptors } from './descriptors.js';
 import { Errno } from './errno.js';
@@ -8,6 +8,7 @@ import { Guest } from './guest.js';
 import { pathCalls } from './path_calls.js';
 import { pollCalls } from './poll.js';
 import { systemCalls } from './system_calls.js';
+import { unstableCalls } from './unstable.js';
 
 export class Host extends WASI {
   guest = new Guest();
@@ -23,7 +24,9 @@ export class Host extends WASI {
   constructor() {
     super([], [], [], { debug: false });
     const calls = { ...fdCalls(this), ...pathCalls(this), ...pollCalls(this), ...systemCalls(this) };
-    for (const [name, call] of Object.entries(calls)) this.wasiImport[name] = guarded(this, call, name);
+    Object.assign(this.wasiImport, allGuarded(this, calls));
+    /** What programs may import, by module. @type {Record<string, Record<string, unknown>>} */
+    this.imports = { wasi_snapshot_preview1: this.wasiImport, wasi_unstable: allGuarded(this, unstableCalls(this, calls)) };
   }
 
   /**
@@ -59,6 +62,11 @@ let trapper;
 function trap() {
   trapper ??= /** @type {() => void} */ (new WebAssembly.Instance(new WebAssembly.Module(TRAP)).exports.t);
   trapper();
+}
+
+/** @param {Host} host @param {Record<string, (...args: any[]) => number | void>} calls */
+function allGuarded(host, calls) {
+  return Object.fromEntries(Object.entries(calls).map(([name, call]) => [name, guarded(host, call, name)]));
 }
 
 /**

@@ -12,7 +12,7 @@ export class Programs {
   /** @type {Lru<Program>} */
   #kept = new Lru(KEPT_BYTES);
 
-  /** @param {import('./blobs.js').Blobs} blobs @param {Record<string, unknown>} offered  names of the functions of WASI */
+  /** @param {import('./blobs.js').Blobs} blobs @param {Record<string, Record<string, unknown>>} offered  WASI's functions, by module and name */
   constructor(blobs, offered) {
     this.blobs = blobs;
     this.offered = offered;
@@ -67,12 +67,12 @@ function notRunnable(bytes, error) {
 
 const NAMED = 20;
 
-/** @param {WebAssembly.Module} module @param {Record<string, unknown>} offered */
+/** @param {WebAssembly.Module} module @param {Record<string, Record<string, unknown>>} offered */
 function check(module, offered) {
   const start = WebAssembly.Module.exports(module).find((it) => it.name === '_start');
   if (start?.kind !== 'function') throw new Fault('no _start function: the module is not a WASI command');
   const missing = WebAssembly.Module.imports(module)
-    .filter((it) => it.module !== 'wasi_snapshot_preview1' || it.kind !== 'function' || !Object.hasOwn(offered, it.name))
+    .filter((it) => it.kind !== 'function' || !Object.hasOwn(offered, it.module) || !Object.hasOwn(offered[it.module], it.name))
     .map((it) => `${it.module}.${it.name} (${it.kind})`);
   const more = missing.length > NAMED ? ` and ${missing.length - NAMED} more` : '';
   if (missing.length) throw new Fault(`unknown import: ${missing.slice(0, NAMED).join(', ')}${more}`);

@@ -70,7 +70,7 @@ function start(host, module) {
   /** @type {{status: number} | {thrown: unknown}} */
   let outcome = { status: 0 };
   try {
-    const instance = new WebAssembly.Instance(module, { wasi_snapshot_preview1: /** @type {WebAssembly.ModuleImports} */ (host.wasiImport) });
+    const instance = new WebAssembly.Instance(module, /** @type {WebAssembly.Imports} */ (host.imports));
     memory = host.guest.attach(instance.exports);
     const begin = /** @type {() => unknown} */ (instance.exports._start);
     if (begin.length || begin() !== undefined) throw new Fault('the _start function takes or returns something: the module is not a WASI command');

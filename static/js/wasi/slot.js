@@ -34,7 +34,7 @@ export class Slot {
     this.send = send;
     this.host = new Host();
     this.blobs = new Blobs(start.storage);
-    this.programs = new Programs(this.blobs, this.host.wasiImport);
+    this.programs = new Programs(this.blobs, this.host.imports);
     this.roots = new Roots(this.blobs, start.limits.files);
     this.outbox = new Outbox(send);
     this.pushing = Promise.resolve();
