@@ -79,7 +79,9 @@ test('what is not a zip, encrypted, or packed in another way is named', () => {
 
 test('any cut or garbled archive gives an error in words, never another exception', () => {
   const archive = zipSync({ 'a/b': bytes('x'.repeat(300)), c: [bytes('y'.repeat(300)), { level: 0 }] });
-  for (let round = 0; round < 3000; round++) {
+  for (let round = 0; round < 6000; round++) {
+    // The same bits mean something else to Deflate64.
+    if (round === 3000) patch(archive, 0x02014b50, 10, 2, 9);
     const broken = archive.slice(0, round % 3 ? archive.length : Math.floor(Math.random() * archive.length));
     for (let flips = 0; flips < 4; flips++) broken[Math.floor(Math.random() * broken.length)] = Math.random() * 256;
     try {

@@ -1,4 +1,4 @@
-"""Unpacks zip archives into the folder that programs find as "/". Standard library only.
+"""Unpacks zip archives into the folder that programs find as "/".
 
 Nothing an archive says is believed: names may not lead out of it, sizes are bounded before and while it is unpacked.
 """
@@ -12,9 +12,11 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from ..errors import TaskFault
+from .deflate64 import METHOD as METHOD_64
+from .deflate64 import Deflate64
 from .limits import MAX_DEPTH
 from .trees import remove
 
@@ -22,7 +24,7 @@ MAX_ENTRIES = 65_534
 MAX_DIRECTORY = 32 << 20
 """Bytes of an archive's directory: it is read as a whole."""
 MAX_RATIO = 1000
-"""Deflate can't do better than 1032, and honest archives do worse than 200."""
+"""Deflate can't do better than 1032 (Deflate64 can), and honest archives do worse than 200."""
 RATIO_FREE = 16 << 20
 """The ratio is no matter below this size."""
 MAX_TARGET = 4096
@@ -33,6 +35,7 @@ END = struct.Struct("<4s4H2LH")
 END64 = struct.Struct("<4sQ2H2L4Q")
 LOCATOR = struct.Struct("<4sLQL")
 KIND = 0o170000
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, METHOD_64)
 ENCRYPTED, UTF8 = 1, 0x800
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError, OverflowError)
 
@@ -116,9 +119,10 @@ class _Layer:
         shown = name[:200]
         if entry.flag_bits & ENCRYPTED:
             raise self.fault(f'"{shown}" is encrypted')
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            method = entry.compress_type
-            raise self.fault(f'"{shown}" is packed with method {method}; only stored and deflated entries are taken')
+        if entry.compress_type not in METHODS:
+            raise self.fault(
+                f'"{shown}" is packed with method {entry.compress_type}; only stored and deflated entries are taken'
+            )
         try:
             if name.endswith("/") or not parts:
                 self._make_folder(self._mount + parts)
@@ -172,7 +176,7 @@ class _Layer:
         return path
 
     def _link(self, opened: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, parts: list[str]) -> None:
-        with opened.open(entry) as packed:
+        with _open(opened, entry) as packed:
             raw = packed.read(MAX_TARGET + 1)
         try:
             target = raw.decode()
@@ -194,8 +198,15 @@ class _Layer:
         return parts
 
 
+def _open(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> IO[bytes] | Deflate64:
+    if entry.compress_type != METHOD_64:
+        return opened.open(entry)
+    assert opened.fp is not None
+    return Deflate64(opened.fp, entry)
+
+
 def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: str) -> None:
-    with opened.open(entry) as packed, open(path, "xb") as file:
+    with _open(opened, entry) as packed, open(path, "xb") as file:
         left = entry.file_size
         while chunk := packed.read(CHUNK):
             left -= len(chunk)

@@ -11,6 +11,7 @@ from . import zips as z
 from .bounds import BOUNDS
 from .case import Case, check
 from .engine import ENGINE
+from .packings import PACKINGS
 from .transcripts import TRANSCRIPTS
 
 __all__ = ["CASES", "GROUPS", "LIMITS", "Case", "check"]
@@ -287,6 +288,7 @@ GROUPS = {
     "traps": TRAPS,
     "modules": MODULES,
     "archives": ARCHIVES,
+    "packings": PACKINGS,
     "bounds": BOUNDS,
     **ENGINE,
     **TRANSCRIPTS,

@@ -4,6 +4,7 @@
  */
 import { inflateSync, zipSync } from 'fflate';
 import { Fault } from './faults.js';
+import { inflate64 } from './inflate64.js';
 import { plant, Problem, staysInside, Symlink } from './tree.js';
 
 const END = 0x06054b50;
@@ -17,12 +18,14 @@ const ENCRYPTED = 1;
 const UTF8 = 0x800;
 const STORED = 0;
 const DEFLATED = 8;
+const DEFLATED_64 = 9;
+const METHODS = [STORED, DEFLATED, DEFLATED_64];
 const KIND = 0xf000;
 const SYMLINK = 0xa000;
 const MAX_TARGET = 4096; // bytes
 
 export const MAX_ENTRIES = 65_534;
-const MAX_RATIO = 1000; // deflate can't do better than 1032, and honest archives do worse than 200
+const MAX_RATIO = 1000; // deflate can't do better than 1032 (Deflate64 can), and honest archives do worse than 200
 const RATIO_FREE = 16 << 20; // the ratio is no matter below this size
 
 /**
@@ -169,7 +172,7 @@ function content(bytes, entry) {
 /** @param {Uint8Array} bytes @param {Entry} entry */
 function packed(bytes, entry) {
   if (entry.flags & ENCRYPTED) throw new Problem(`${JSON.stringify(entry.path)} is encrypted`);
-  if (entry.method !== STORED && entry.method !== DEFLATED) throw new Problem(`${JSON.stringify(entry.path)} is packed with method ${entry.method}; only stored and deflated entries are taken`);
+  if (!METHODS.includes(entry.method)) throw new Problem(`${JSON.stringify(entry.path)} is packed with method ${entry.method}; only stored and deflated entries are taken`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (entry.offset + 30 > bytes.length || view.getUint32(entry.offset, true) !== LOCAL) throw damaged(JSON.stringify(entry.path));
   const start = entry.offset + 30 + view.getUint16(entry.offset + 26, true) + view.getUint16(entry.offset + 28, true);
@@ -180,7 +183,7 @@ function packed(bytes, entry) {
 /** @param {Uint8Array} raw @param {Entry} entry */
 function inflate(raw, entry) {
   try {
-    return inflateSync(raw, { out: new Uint8Array(entry.size) });
+    return entry.method === DEFLATED_64 ? inflate64(raw, entry.size) : inflateSync(raw, { out: new Uint8Array(entry.size) });
   } catch {
     throw damaged(JSON.stringify(entry.path));
   }
