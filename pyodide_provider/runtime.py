@@ -34,8 +34,8 @@ MAX_MESSAGE = 64 << 20
 """Bytes of a frame that a broker takes; it would close the link over a larger one, and lose all that runs here."""
 MAX_UNSENT = 1 << 20
 """Bytes that wait to leave, above which what tasks write is not told as they write it: their ends hold all of it."""
-WASIP1, PYTHON = "wasip1", "pyodide"
-"""The kinds of tasks that providers take."""
+WASIP1, THREADS, PYTHON = "wasip1", "wasip1-threads", "pyodide"
+"""The kinds of tasks that providers take; those with THREADS are of WASIP1, too."""
 INTERACTIVE = "interactive"
 """Among the kinds: standard input may come while a task runs."""
 

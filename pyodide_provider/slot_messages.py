@@ -171,6 +171,10 @@ def ready_header(engine: str) -> str:
     return _encode({"ready": {"engine": engine}})
 
 
+SPENT = _encode({"spent": True})
+"""The slot can't take any more runs."""
+
+
 def began_header(key: int) -> str:
     """The program of a run with a limit of time starts."""
     return _encode({"began": key})

@@ -90,6 +90,13 @@ class SlotLost:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotSpent:
+    """A worker has answered what it did, and can do no more."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class SlotDue:
     """The rest of a slot whose predecessors died at once is over."""
 
@@ -160,6 +167,7 @@ Event: TypeAlias = (
     | CancelAsked
     | SlotReady
     | SlotLost
+    | SlotSpent
     | SlotDue
     | UnwantedDue
     | RunBegan

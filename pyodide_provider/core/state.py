@@ -30,6 +30,7 @@ from .events import (
     SlotDue,
     SlotLost,
     SlotReady,
+    SlotSpent,
     UnwantedDue,
     WallDue,
     WorkersWanted,
@@ -246,6 +247,11 @@ class State:
             self._answer(posted[0].run, outcome, f"died with slot {slot.number}", now, out)
         self._put_back(posted[1:], now)
 
+    def _slot_spent(self, event: SlotSpent, now: float, out: list[Instruction]) -> None:
+        slot = self.pool.slots.get(event.slot)
+        if slot:
+            self._kill(slot, now, out)
+
     def _began(self, event: RunBegan, now: float, out: list[Instruction]) -> None:
         slot = self.pool.slots.get(event.slot)
         head = slot.head(event.sequence) if slot else None
@@ -402,6 +408,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any, float, list[Instruction]], No
     CancelAsked: State._cancel,
     SlotReady: State._slot_moved,
     SlotLost: State._slot_lost,
+    SlotSpent: State._slot_spent,
     SlotDue: State._slot_moved,
     UnwantedDue: State._unwanted,
     RunBegan: State._began,

@@ -17,6 +17,10 @@ OUTPUT = 64 << 20
 """Default of `limits.output`: bytes of stdout and stderr together."""
 FILES = 512 << 20
 """Default of `limits.files`: bytes of all files that a program writes; also of all that is unpacked for it."""
+THREADS = 64
+"""Default of `limits.threads`: threads of a program that run at once, the first one included."""
+MAX_THREADS = 256
+"""What a program may ask of them."""
 MAX_WRITTEN = 65_536
 """Files and folders that a run may have made, at a time."""
 MAX_DEPTH = 256
@@ -31,7 +35,8 @@ _NONE = resource.RLIM_INFINITY
 
 def effective(given: Limits, output: int, files: int) -> Limits:
     """The limits of one run; `output` and `files` are the slot's own."""
-    return Limits(given.wall, given.memory or MEMORY, given.output or output, given.files or files, given.threads)
+    threads = min(given.threads or THREADS, MAX_THREADS)
+    return Limits(given.wall, given.memory or MEMORY, given.output or output, given.files or files, threads)
 
 
 def output_text(limits: Limits) -> str:
@@ -44,6 +49,10 @@ def files_text(limits: Limits) -> str:
 
 def count_text() -> str:
     return f"files limit exceeded: more than {MAX_WRITTEN} new files, or {MAX_DEPTH} folders inside each other"
+
+
+def threads_text(limits: Limits) -> str:
+    return f"threads limit exceeded: more than {limits.threads}"
 
 
 def memory_text(used: int, limits: Limits, stopped: str) -> str:

@@ -20,7 +20,7 @@ from ..core.events import ConnectWanted, DrainWanted
 from ..core.state import MAX_WORKERS, State
 from ..core.status import Status
 from ..errors import UsageError
-from ..runtime import Runtime
+from ..runtime import INTERACTIVE, THREADS, WASIP1, Runtime
 from . import limits
 from .blob_cache import BlobCache, default_folder
 from .scratch import Scratch, sweep
@@ -117,7 +117,7 @@ async def _provide(base: str, workers: int, name: str, cache: BlobCache, scratch
     socket = WebSocket(socket_url(base, name))
     state = State(workers, random.random)
     engines = f"{engine}, CPython {platform.python_version()}"
-    runtime = Runtime(state, socket, slots, cache, LoopClock(), voice, engines)
+    runtime = Runtime(state, socket, slots, cache, LoopClock(), voice, engines, (WASIP1, THREADS, INTERACTIVE))
     slots.feed = socket.feed = runtime.feed
     socket.receive = runtime.receive
 

@@ -13,6 +13,7 @@ from ..core.run import File
 from .blob_cache import BlobCache, ref_of
 from .limits import any_file_size
 from .storage import Storage
+from .threads import Threaded
 from .wasi import STACK, Wasi
 
 KEPT = 64
@@ -23,7 +24,7 @@ KEPT_BYTES = 512 << 20
 class Program(NamedTuple):
     """Ready to run: with its bytes as a module and as machine code, and the seconds that compiling took (0: it was kept)."""
 
-    linked: InstancePre
+    linked: InstancePre | Threaded
     size: int
     code: int
     compiled: float

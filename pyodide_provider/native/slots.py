@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady
+from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady, SlotSpent
 from ..core.run import Ended, Failed, Outcome, Run
 from ..slot_messages import ended, read_header, runs_message, start_header
 from . import trees
@@ -174,6 +174,7 @@ class _Process(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         ends: list[Ended] = []
+        spent = False
         try:
             for header, body in self._reader.feed(data):
                 report = read_header(header)
@@ -183,6 +184,8 @@ class _Process(asyncio.Protocol):
                     ends += these
                 elif "began" in report:
                     self._began(self._runs[0])
+                elif "spent" in report:
+                    spent = True
                 elif "ready" in report:
                     self._heard(self, SlotReady(self.slot))
         except (FrameError, ValueError, LookupError, TypeError) as error:
@@ -191,6 +194,8 @@ class _Process(asyncio.Protocol):
         # All that came at once in one event, so that it leaves in one frame.
         if ends:
             self._heard(self, RunsEnded(self.slot, tuple(ends)))
+        if spent:
+            self._heard(self, SlotSpent(self.slot))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._let_go()

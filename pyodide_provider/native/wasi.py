@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 import wasmtime
 from wasmtime import FuncType, InstancePre, Linker, Module, Store, Trap, ValType, WasiConfig, WasmtimeError
 
 from ..core.run import Failed, Limits
 from ..errors import HostFault, TaskFault
-from .limits import memory_text
+from .ran import Given, Ran, why
 from .streams import Streams
-from .traps import cause, module_fault, stop_text
+from .threads import Threaded, Threads, find
+from .traps import cause, module_fault
 from .unstable import Unstable, renamed
 from .wasmtime_c import call_start, instantiate, memory_size, set_stdin
 
@@ -21,7 +20,6 @@ TABLE_LIMIT = 10_000_000
 """Elements of its tables, as browsers have it."""
 STACK = 1 << 20
 """Bytes of a program's stack, about what a browser gives a worker."""
-PAGE = 65536
 
 MAGIC = b"\0asm"
 COMPONENT = MAGIC + b"\x0d\0\1\0"
@@ -41,23 +39,9 @@ def _proc_exit(code: int) -> None:
 def make_engine() -> wasmtime.Engine:
     config = wasmtime.Config()
     config.max_wasm_stack = STACK
+    # Compiled code is the same with and without.
+    config.shared_memory = True
     return wasmtime.Engine(config)
-
-
-class Given(NamedTuple):
-    """What a program is given: stdin as bytes, or the path of a file; the folder that is its "/"."""
-
-    args: tuple[str, ...]
-    envs: tuple[str, ...]
-    stdin: bytes | str
-    root: str
-
-
-class Ran(NamedTuple):
-    """How a program ended: its exit code, or why it stopped; and the bytes of its memory."""
-
-    ended: int | Failed
-    memory: int
 
 
 class Wasi:
@@ -73,6 +57,7 @@ class Wasi:
         exit_type = FuncType([ValType.i32()], [])
         self._linker.define_func("wasi_snapshot_preview1", "proc_exit", exit_type, _proc_exit)
         self._unstable = Unstable(self.engine, self._linker)
+        self._threads = Threads(self.engine, streams)
 
     def compile(self, wasm: bytes) -> Module:
         """Raises TaskFault, with what is wrong and where."""
@@ -85,24 +70,29 @@ class Wasi:
         except WasmtimeError as error:
             raise TaskFault(f"not a WebAssembly module that wasmtime can run: {module_fault(error)}") from None
 
-    def link(self, module: Module) -> InstancePre:
+    def link(self, module: Module) -> InstancePre | Threaded:
         """A module with its imports found. Raises TaskFault naming those that are not WASI's, or a missing _start."""
         start = next((export.type for export in module.exports if export.name == "_start"), None)
         if not isinstance(start, FuncType):
             raise TaskFault("no _start function: the module is not a WASI command")
         if start.params or start.results:
             raise TaskFault("the _start function takes or returns something: the module is not a WASI command")
-        if missing := self._missing(module):
+        threaded = find(module)
+        if missing := self._missing(module, threaded):
             raise TaskFault(f"unknown import: {missing}")
+        if threaded is not None:
+            return threaded
         try:
             return self._linker.instantiate_pre(module)
         except WasmtimeError as error:
             raise TaskFault(" ".join(str(error).split())[:1000]) from None
 
-    def _missing(self, module: Module) -> str:
+    def _missing(self, module: Module, threaded: Threaded | None) -> str:
         store = Store(self.engine)
         missing = []
         for wanted in module.imports:
+            if threaded is not None and threaded.has(wanted):
+                continue
             try:
                 self._linker.get(store, wanted.module, wanted.name or "")
             except WasmtimeError:
@@ -110,8 +100,10 @@ class Wasi:
                 missing.append(f"{wanted.module}.{wanted.name} ({kind})")
         return ", ".join(missing[:20]) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")
 
-    def run(self, program: InstancePre, given: Given, limits: Limits, begin: Callable[[], None]) -> Ran:
+    def run(self, program: InstancePre | Threaded, given: Given, limits: Limits, begin: Callable[[], None]) -> Ran:
         """Run a program to its end; `begin` is called right before it starts, when nothing of an earlier run is left."""
+        if isinstance(program, Threaded):
+            return self._threads.run(program, self._configure(given), limits, begin)
         instance = None
         self._unstable.forget()
         with Store(self.engine) as store:
@@ -129,7 +121,11 @@ class Wasi:
                 return Ran(ended.code & 0xFF, memory_size(store, instance) if instance else 0)
             except (Trap, WasmtimeError) as error:
                 used = memory_size(store, instance) if instance else 0
-                return Ran(Failed(self._streams.with_tail(_why(error, used, limits))), used)
+                return Ran(Failed(self._streams.with_tail(why(error, used, limits))), used)
+
+    def spent(self) -> bool:
+        """Whether there are threads of the last run that don't end."""
+        return self._threads.spent()
 
     def _configure(self, given: Given) -> WasiConfig:
         config = WasiConfig()
@@ -144,12 +140,3 @@ class Wasi:
         config.stderr_file = self._stderr_path
         config.preopen_dir(given.root, "/")
         return config
-
-
-def _why(error: Trap | WasmtimeError, used: int, limits: Limits) -> str:
-    """Why a program stopped; `used` bytes of memory were its own."""
-    too_large = re.search(r"memory minimum size of (\d+) pages exceeds memory limits", str(error))
-    if too_large:
-        return memory_text(int(too_large[1]) * PAGE, limits, "needed to begin")
-    why = stop_text(error)
-    return memory_text(used, limits, f"in use when the program stopped: {why}") if used * 2 >= limits.memory else why

@@ -17,18 +17,19 @@ from typing import Any, BinaryIO, cast
 
 from ..core.run import NO_LIMITS, Broken, Failed, Limits, Outcome, Params, Usage
 from ..errors import HostFault, TaskFault
-from ..slot_messages import began_header, ended_message, params_of, read_header, ready_header
+from ..slot_messages import SPENT, began_header, ended_message, params_of, read_header, ready_header
 from . import frames
 from .blob_cache import BlobCache
 from .limits import OUTPUT_EXIT, FileSize, die_with_parent, effective, files_text, first_to_go, no_core_dumps
 from .outputs import Outputs
 from .programs import Program, Programs
+from .ran import Given
 from .roots import Root, Roots
 from .storage import Storage
 from .streams import STDIN, Streams
 from .templates import Templates
 from .tree import Changes
-from .wasi import Given, Wasi
+from .wasi import Wasi
 from .watch import Watch
 
 STDIN_INLINE = 1 << 20
@@ -79,6 +80,10 @@ class Worker:
             self._roots.clean(self._root, self._changes)
             self._root = None
 
+    def spent(self) -> bool:
+        """After a run: whether this process can't do another one."""
+        return self._wasi.spent()
+
     def _run(self, key: int, params: Params, usage: Spent) -> Outcome:
         limits = effective(params.limits, self._output, self._files)
         program = self._programs.load(params.binary)
@@ -115,6 +120,8 @@ class Worker:
             self._watch.end()
             usage.end()
         usage.memory = ran.memory
+        if ran.cpu is not None:
+            usage.cpu = ran.cpu
         self._changes = changes = root.tree.changes()
         if changes.size > limits.files:
             return Failed(files_text(limits))
@@ -132,10 +139,10 @@ class Worker:
 class Spent:
     """What a run has used so far."""
 
-    __slots__ = ("_began", "_cpu", "bytes_in", "bytes_out", "cached", "compile", "memory", "seconds")
+    __slots__ = ("_began", "bytes_in", "bytes_out", "cached", "compile", "cpu", "memory", "seconds")
 
     def __init__(self) -> None:
-        self.seconds = self.compile = self._began = self._cpu = 0.0
+        self.seconds = self.compile = self._began = self.cpu = 0.0
         self.memory = self.bytes_in = self.bytes_out = 0
         self.cached = False
 
@@ -145,16 +152,16 @@ class Spent:
         self.bytes_in += program.size
 
     def begin(self) -> None:
-        self._cpu, self._began = time.thread_time(), time.perf_counter()
+        self.cpu, self._began = time.thread_time(), time.perf_counter()
 
     def end(self) -> None:
         """Of the program, which may not have begun."""
         if self._began:
             self.seconds = time.perf_counter() - self._began
-            self._cpu = time.thread_time() - self._cpu
+            self.cpu = time.thread_time() - self.cpu
 
     def told(self) -> Usage:
-        cpu, compiling = round(self._cpu, 6), round(self.compile, 6)
+        cpu, compiling = round(self.cpu, 6), round(self.compile, 6)
         return Usage(cpu, self.memory, self.bytes_in, self.bytes_out, compiling, self.cached)
 
 
@@ -179,6 +186,16 @@ def serve(channel: socket.socket, stdout: int, stderr: int) -> None:
             for field in header.get("runs", ()):
                 worker.run(field, body)
                 worker.clean()
+                if worker.spent():
+                    tell(SPENT, [])
+                    return _wait_for_the_end(stream)
+
+
+def _wait_for_the_end(stream: BinaryIO) -> None:
+    """Threads of a program go on as long as this process: its parent ends it."""
+    while stream.read(1 << 16):
+        pass
+    os._exit(0)
 
 
 def _read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:

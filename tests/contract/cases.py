@@ -12,6 +12,7 @@ from .bounds import BOUNDS
 from .case import Case, check
 from .engine import ENGINE
 from .packings import PACKINGS
+from .threads import THREADS
 from .transcripts import TRANSCRIPTS
 
 __all__ = ["CASES", "GROUPS", "LIMITS", "Case", "check"]
@@ -291,6 +292,7 @@ GROUPS = {
     "packings": PACKINGS,
     "bounds": BOUNDS,
     **ENGINE,
+    **THREADS,
     **TRANSCRIPTS,
 }
 CASES = [(f"{group}: {case.name}", case) for group, cases in GROUPS.items() for case in cases]

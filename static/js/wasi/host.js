@@ -59,7 +59,7 @@ const TRAP = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2,
 let trapper;
 
 /** Throws what no program can catch, as it could what JavaScript throws. */
-function trap() {
+export function trap() {
   trapper ??= /** @type {() => void} */ (new WebAssembly.Instance(new WebAssembly.Module(TRAP)).exports.t);
   trapper();
 }

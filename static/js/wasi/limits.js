@@ -3,7 +3,10 @@ import { Fault } from './faults.js';
 
 export const MEMORY = 2 ** 32; // bytes that 32 bits can address: what a run may use when nobody says
 
-/** @typedef {{output: number, files: number, memory: number}} RunLimits */
+const THREADS = 64; // at once, the first one included, when nobody says
+const MOST_THREADS = 256; // whatever anybody says
+
+/** @typedef {{output: number, files: number, memory: number, threads: number}} RunLimits */
 
 /**
  * @param {import('../messages.js').RunField} run @param {import('../messages.js').Limits & {memory?: number}} own of the slot
@@ -13,6 +16,7 @@ export function limitsOf({ limits }, own) {
   return {
     output: limits?.output || own.output,
     files: limits?.files || own.files,
+    threads: Math.min(limits?.threads || THREADS, MOST_THREADS),
     memory: Math.min(limits?.memory || own.memory || MEMORY, MEMORY),
   };
 }

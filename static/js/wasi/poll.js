@@ -48,6 +48,21 @@ function waitFor(live, until) {
   for (let left = until - steadyTime(); left > 0 && !live.source.ready; left = until - steadyTime()) live.wait(left / 1e6);
 }
 
+/**
+ * Whether a call waits for nothing but clocks, or is wrong anyway.
+ * @param {Host} host @param {number} subscriptions @param {number} count
+ */
+export function allClocks({ guest }, subscriptions, count) {
+  try {
+    const [from, size] = [subscriptions >>> 0, (count >>> 0) * SUBSCRIPTION_SIZE];
+    guest.slice(from, size);
+    for (let at = from; at < from + size; at += SUBSCRIPTION_SIZE) if (guest.u8(at + 8) !== wasi.EVENTTYPE_CLOCK) return false;
+  } catch {
+    // The call says what it is.
+  }
+  return true;
+}
+
 /** @param {Host} host @param {number} at @returns {Subscription} */
 function read({ guest, descriptors, stdin }, at) {
   const userdata = guest.u64(at);

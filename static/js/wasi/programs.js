@@ -2,9 +2,17 @@
 import { Lru } from '../shared/lru.js';
 import { Fault } from './faults.js';
 import { withMemoryLimit } from './sections.js';
+import { isSpawn, threadsOf } from './threads/imports.js';
 
 /** @typedef {import('../messages.js').FileField} FileField */
-/** @typedef {{module: WebAssembly.Module, size: number, seconds: number}} Program  bytes of wasm; seconds that compiling took, 0 if it was kept */
+/** @typedef {import('./threads/imports.js').Threaded} Threaded */
+/**
+ * @typedef {object} Program
+ * @property {WebAssembly.Module} module
+ * @property {number} size bytes of wasm
+ * @property {number} seconds that compiling took, 0 if it was kept
+ * @property {Threaded | null} threads what it shares between them, if it does
+ */
 
 const KEPT_BYTES = 64 << 20; // of wasm, in each worker; the compiled code is some times larger
 
@@ -36,8 +44,8 @@ export class Programs {
     const module = await compiling.catch((error) => {
       throw error instanceof WebAssembly.CompileError ? new Fault(notRunnable(bytes, error)) : error;
     });
-    check(module, this.offered);
-    const program = { module, size: bytes.length, seconds: 0 };
+    const threads = check(module, bytes, this.offered);
+    const program = { module, size: bytes.length, seconds: 0, threads };
     if ('ref' in binary) this.#kept.set(key(binary.ref, memory), program, bytes.length);
     return { ...program, seconds: (performance.now() - began) / 1000 };
   }
@@ -67,13 +75,21 @@ function notRunnable(bytes, error) {
 
 const NAMED = 20;
 
-/** @param {WebAssembly.Module} module @param {Record<string, Record<string, unknown>>} offered */
-function check(module, offered) {
+/** @param {WebAssembly.Module} module @param {Uint8Array} bytes @param {Record<string, Record<string, unknown>>} offered */
+function check(module, bytes, offered) {
   const start = WebAssembly.Module.exports(module).find((it) => it.name === '_start');
   if (start?.kind !== 'function') throw new Fault('no _start function: the module is not a WASI command');
+  const threads = threadsOf(bytes, module);
   const missing = WebAssembly.Module.imports(module)
+    .filter((it) => !threads || !(isSpawn(it) || isMemory(it, threads)))
     .filter((it) => it.kind !== 'function' || !Object.hasOwn(offered, it.module) || !Object.hasOwn(offered[it.module], it.name))
     .map((it) => `${it.module}.${it.name} (${it.kind})`);
   const more = missing.length > NAMED ? ` and ${missing.length - NAMED} more` : '';
   if (missing.length) throw new Fault(`unknown import: ${missing.slice(0, NAMED).join(', ')}${more}`);
+  return threads;
+}
+
+/** @param {WebAssembly.ModuleImportDescriptor} wanted @param {Threaded} threads */
+function isMemory({ module, name, kind }, { memory }) {
+  return kind === 'memory' && module === memory.module && name === memory.name;
 }

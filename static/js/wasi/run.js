@@ -37,10 +37,20 @@ const STDERR_TAIL = 2000; // bytes of stderr that are told with a trap
  * @property {string} [broken]
  */
 
+/** @typedef {{root: RunDirectory, stdout: Output, stderr: Output}} Ready */
 /** @typedef {{end: End, seconds: number, cpu: number, memory: number}} Ran  seconds of the program alone, bytes of its memory */
 
 /** @param {import('./host.js').Host} host @param {Given} given @returns {Ran} */
 export function execute(host, given) {
+  const ready = prepare(host, given);
+  const from = performance.now();
+  const { outcome, memory } = start(host, given.module);
+  const took = performance.now() - from;
+  return conclude(ready, given, outcome, { seconds: took / 1000, cpu: Math.max(took - host.slept, 0) / 1000, memory });
+}
+
+/** Gives the host what a run is given. @param {import('./host.js').Host} host @param {Given} given @returns {Ready} */
+export function prepare(host, given) {
   const { limits } = given;
   const output = new Budget('output', limits.output);
   const [stdout, stderr] = [new Output(output), new Output(output)];
@@ -48,15 +58,20 @@ export function execute(host, given) {
   const root = new RunDirectory(given.root, { budget: new Budget('files', limits.files), began }, began, null);
   host.begin(given.args, given.envs, [given.stdin, stdout, stderr, new OpenDirectory(root, '/')]);
   given.begin(stdout, stderr);
-  const from = performance.now();
-  const { outcome, memory } = start(host, given.module);
-  const took = performance.now() - from;
-  const measured = { seconds: took / 1000, cpu: Math.max(took - host.slept, 0) / 1000, memory };
+  return { root, stdout, stderr };
+}
+
+/**
+ * What a run that is over comes to.
+ * @param {Ready} ready @param {Given} given @param {{status: number} | {thrown: unknown}} outcome
+ * @param {{seconds: number, cpu: number, memory: number}} measured @returns {Ran}
+ */
+export function conclude({ root, stdout, stderr }, given, outcome, measured) {
   try {
     if ('thrown' in outcome) throw outcome.thrown;
     return { end: leftBehind(outcome.status, root, given, stdout, stderr), ...measured };
   } catch (thrown) {
-    return { end: withTail(why(thrown, given, memory), thrown, stderr.bytes), ...measured };
+    return { end: withTail(why(thrown, given, measured.memory), thrown, stderr.bytes), ...measured };
   }
 }
 

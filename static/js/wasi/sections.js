@@ -9,7 +9,7 @@ const HAS_MAXIMUM = 1;
 const IS_64_BIT = 4;
 
 /** Reads a module's bytes; RangeError at their end. */
-class Reader {
+export class Reader {
   /** @param {Uint8Array} bytes @param {number} at */
   constructor(bytes, at) {
     this.bytes = bytes;

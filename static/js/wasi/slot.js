@@ -8,6 +8,8 @@ import { Programs } from './programs.js';
 import { Roots } from './roots.js';
 import { execute, failure, starved } from './run.js';
 import { Input, LiveInput } from './streams.js';
+import { Crew } from './threads/crew.js';
+import { executeThreads } from './threads/execute.js';
 
 /** @typedef {import('../messages.js').RunField} RunField */
 /** @typedef {import('./outbox.js').KeyedEnd} KeyedEnd */
@@ -24,6 +26,7 @@ export class Slot {
   #busy = false;
   /** Standard input of the interactive run to come, or that runs. @type {{key: number, memory: SharedArrayBuffer} | null} */
   #input = null;
+  #crew = new Crew();
 
   /**
    * @param {import('../messages.js').StartField} start
@@ -95,7 +98,7 @@ export class Slot {
     const program = this.programs.kept(run.binary, limitsOf(run, this.limits).memory);
     const root = this.roots.kept(run);
     const stdin = stdinOf(run, body);
-    return program && root && stdin ? this.#do(run, { program, root, stdin }) : undefined;
+    return program && !program.threads && root && stdin ? this.#do(run, { program, root, stdin }) : undefined;
   }
 
   /** @param {RunField} run @param {Uint8Array<ArrayBuffer>} body @returns {Promise<KeyedEnd>} */
@@ -107,15 +110,23 @@ export class Slot {
       const program = this.programs.kept(run.binary, memory) ?? (await this.programs.load(run.binary, body, memory));
       const root = this.roots.kept(run) ?? (await this.roots.load(run, body));
       const stdin = stdinOf(run, body) ?? (await this.blobs.get(/** @type {{ref: string}} */ (run.stdin).ref));
-      return this.#do(run, { program, root, stdin });
+      const atHand = { program, root, stdin };
+      if (!program.threads) return this.#do(run, atHand);
+      const ran = await executeThreads(this.host, this.#crew, program.threads, this.#given(run, atHand));
+      return told(run, atHand, ran);
     } catch (thrown) {
       return { key: run.key, seconds: 0, ...failure(thrown) };
     }
   }
 
   /** @param {RunField} run @param {AtHand} atHand @returns {KeyedEnd} */
-  #do(run, { program, root, stdin }) {
-    const { end, seconds, cpu, memory } = execute(this.host, {
+  #do(run, atHand) {
+    return told(run, atHand, execute(this.host, this.#given(run, atHand)));
+  }
+
+  /** @param {RunField} run @param {AtHand} atHand @returns {import('./run.js').Given} */
+  #given(run, { program, root, stdin }) {
+    return {
       module: program.module,
       args: run.args,
       envs: run.envs ?? [],
@@ -124,10 +135,7 @@ export class Slot {
       root: root.tree,
       limits: limitsOf(run, this.limits),
       begin: (stdout, stderr) => this.#begin(run, stdout, stderr),
-    });
-    const compiled = program.seconds ? { compile: rounded(program.seconds) } : { cached: true };
-    const usage = { cpu: rounded(cpu), memory, bytes_in: program.size + root.packed + stdin.length, ...compiled };
-    return { key: run.key, seconds: rounded(seconds), ...end, usage };
+    };
   }
 
   /** @param {RunField} run @param {import('./streams.js').Output} stdout @param {import('./streams.js').Output} stderr */
@@ -164,6 +172,13 @@ export class Slot {
 }
 
 const PARTS = /** @type {const} */ (['stdout', 'stderr', 'artifacts']);
+
+/** @param {RunField} run @param {AtHand} atHand @param {import('./run.js').Ran} ran @returns {KeyedEnd} */
+function told(run, { program, root, stdin }, { end, seconds, cpu, memory }) {
+  const compiled = program.seconds ? { compile: rounded(program.seconds) } : { cached: true };
+  const usage = { cpu: rounded(cpu), memory, bytes_in: program.size + root.packed + stdin.length, ...compiled };
+  return { key: run.key, seconds: rounded(seconds), ...end, usage };
+}
 
 /** @param {Uint8Array | {ref: string} | undefined} part */
 function sizeOf(part) {

@@ -1,5 +1,6 @@
 /** The script of a WASI worker: messages in, messages out. Built into one file by scripts/build_static.mjs. */
 import { Slot } from './slot.js';
+import { Thread } from './threads/thread.js';
 
 const scope = /** @type {import('../messages.js').WorkerScope} */ (/** @type {unknown} */ (globalThis));
 const NOTHING = new Uint8Array(0);
@@ -13,8 +14,22 @@ function send(header, body) {
   else scope.postMessage([header, null]);
 }
 
+/** @type {Thread | undefined} */
+let thread;
+
+/** A worker that a slot started does its threads. @param {{join: SharedArrayBuffer} | {thread: import('./threads/thread.js').Start}} message */
+function help(message) {
+  if ('thread' in message) {
+    scope.postMessage(thread?.run(message.thread));
+  } else {
+    thread = new Thread(message.join, () => scope.postMessage(null));
+    scope.postMessage('ready');
+  }
+}
+
 /** @param {MessageEvent} event */
 scope.onmessage = (event) => {
+  if (!Array.isArray(event.data)) return help(event.data);
   const [header, body, memory] = /** @type {import('../messages.js').SlotMessage} */ (event.data);
   const order = /** @type {import('../messages.js').SlotOrder} */ (JSON.parse(header));
   if (order.start) {

@@ -153,6 +153,19 @@ def test_a_slot_that_answers_out_of_turn_is_replaced() -> None:
     assert world.posted(2) == [3]
 
 
+def test_a_slot_that_is_spent_is_replaced_at_once() -> None:
+    world = knowing(connected(1), 0.0001)
+    world.ask(2, 3)
+    world.end(1, 1)
+    world.feed(e.SlotSpent(1))
+    assert world.last == [i.StopSlot(1), i.StartSlot(2)]
+    assert world.outcomes()[2] == Exited(0)
+    world.all_ready()
+    assert world.posted(2) == [3]
+    world.feed(e.SlotSpent(1))
+    assert world.last == []
+
+
 def test_what_a_stopped_slot_says_is_ignored() -> None:
     world = connected(1)
     world.ask(1)

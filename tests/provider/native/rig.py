@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
 
-from pyodide_provider.core.events import Event, RunsEnded, SlotLost, SlotReady
+from pyodide_provider.core.events import Event, RunsEnded, SlotLost, SlotReady, SlotSpent
 from pyodide_provider.core.run import Ended, Exited, File, Outcome, Params, Run
 from pyodide_provider.native.blob_cache import BlobCache
 from pyodide_provider.native.scratch import Scratch
@@ -101,6 +101,7 @@ class Rig:
         self.events: list[Event] = []
         self._news = asyncio.Event()
         self._sequence = 0
+        self._replaced: dict[int, int] = {}
 
     def _heard(self, event: Event) -> None:
         self.events.append(event)
@@ -138,12 +139,18 @@ class Rig:
         return ends
 
     async def run(self, params: Params, slot: int = 1) -> Outcome:
-        """Post one run and wait for its end; a slot that dies of it is replaced, as the core would do."""
-        (sequence,) = self.post(slot, params)
-        event = await self.until(lambda event: isinstance(event, (RunsEnded, SlotLost)) and event.slot == slot)
+        """Post one run and wait for its end; a slot that dies of it or is spent is replaced, as the core would do."""
+        at = self._replaced.get(slot, slot)
+        (sequence,) = self.post(at, params)
+        event = await self.until(lambda event: isinstance(event, (RunsEnded, SlotLost, SlotSpent)) and event.slot == at)
+        if isinstance(event, SlotSpent):
+            self.slots.stop(at)
+            self._replaced[slot] = at + 1000
+            await self.start(at + 1000)
+            return await self.run(params, slot)
         if isinstance(event, SlotLost):
             assert event.outcome is not None, event
-            await self.start(slot)
+            await self.start(at)
             return event.outcome
         assert isinstance(event, RunsEnded)
         (end,) = event.ended

@@ -1,0 +1,242 @@
+"""Programs with threads (wasi-threads): a run, from its first thread to its end. Imports wasmtime and the core's data.
+
+Each thread is an instance of the same module in a store of its own, over one shared memory. A run is over when its first
+thread returns, or any calls `proc_exit` or traps. Nothing stops a thread that computes or waits then: the process is spent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from _thread import start_new_thread
+from collections.abc import Callable
+from typing import NamedTuple
+
+from wasmtime import (
+    Engine,
+    FuncType,
+    ImportType,
+    InstancePre,
+    Linker,
+    MemoryType,
+    Module,
+    SharedMemory,
+    Store,
+    Trap,
+    ValType,
+    WasiConfig,
+    WasmtimeError,
+)
+from wasmtime import Limits as Pages
+
+from ..core.run import Failed, Limits
+from ..errors import HostFault, TaskFault
+from .limits import threads_text
+from .ran import PAGE, Ran, too_much, why
+from .raw_calls import Values, call_raw, define_memory, define_raw, exported, integers
+from .shared_wasi import OVER, PREVIEW1, Calls, SharedWasi
+from .streams import Streams
+from .traps import cause
+from .wasmtime_c import call_start, instantiate
+
+MAX_ID = 2**29 - 1
+"""wasi-threads keeps the higher bits of a thread's id for itself."""
+EAGAIN = 6
+"""Of WASI."""
+NATIVE_STACK = 4 << 20
+"""Bytes of a thread's stack: a program's own, and what WASI's functions take."""
+TABLE_LIMIT = 100_000
+"""Elements of a thread's tables."""
+GRACE = 0.05
+"""Seconds that threads have to end after their run."""
+JOINING = 0.1
+"""Seconds that a thread which is one too many waits: one that was joined has still to return."""
+OWN_MEMORY = "a program with threads has one memory, the shared one that it imports"
+I32 = ValType.i32()
+
+
+class Threaded(NamedTuple):
+    """A module that shares its memory, which it imports by these names; `spawns`: it starts threads."""
+
+    module: Module
+    memory: tuple[str, str]
+    pages: Pages
+    spawns: bool
+
+    def has(self, wanted: ImportType) -> bool:
+        """Whether an import is one that others have not got."""
+        return (wanted.module, wanted.name) == self.memory or (self.spawns and _is_spawn(wanted))
+
+
+def find(module: Module) -> Threaded | None:
+    """What a module is if it shares its memory. Raises TaskFault when it starts threads, but lacks what they need."""
+    spawns = False
+    memory = None
+    for wanted in module.imports:
+        if isinstance(wanted.type, MemoryType) and wanted.type.is_shared and not wanted.type.is_64 and memory is None:
+            memory = (wanted.module, wanted.name or ""), wanted.type.limits
+        spawns = spawns or _is_spawn(wanted)
+    if spawns and memory is None:
+        raise TaskFault("it imports wasi.thread-spawn, but no shared memory for its threads")
+    if memory is not None and any(wanted.module == "wasi_unstable" for wanted in module.imports):
+        raise TaskFault("it shares its memory and imports wasi_unstable: threads are of WASI preview 1")
+    if spawns:
+        _check_entry(module)
+    return None if memory is None else Threaded(module, *memory, spawns)
+
+
+def _is_spawn(wanted: ImportType) -> bool:
+    return wanted.module == "wasi" and wanted.name == "thread-spawn" and isinstance(wanted.type, FuncType)
+
+
+def _check_entry(module: Module) -> None:
+    entry = next((export.type for export in module.exports if export.name == "wasi_thread_start"), None)
+    if not isinstance(entry, FuncType):
+        raise TaskFault("it imports wasi.thread-spawn, but has no wasi_thread_start function for its threads")
+    if list(map(str, entry.params)) != ["i32", "i32"] or entry.results:
+        raise TaskFault("its wasi_thread_start function does not take two i32 and return nothing")
+
+
+class Threads:
+    """Of one engine; a program at a time."""
+
+    def __init__(self, engine: Engine, streams: Streams) -> None:
+        self._engine = engine
+        self._streams = streams
+        self._calls: Calls | None = None
+        self._last: _Process | None = None
+
+    def run(self, program: Threaded, config: WasiConfig, limits: Limits, begin: Callable[[], None]) -> Ran:
+        """Run a program to its end; `begin` is called right before it starts. Raises TaskFault or HostFault."""
+        if self._calls is None:
+            self._calls = Calls(self._engine)
+            threading.stack_size(NATIVE_STACK)
+        minimum, most = program.pages.min, limits.memory // PAGE
+        if minimum > most:
+            return Ran(Failed(too_much(minimum, limits)), 0)
+        pages = Pages(minimum, min(program.pages.max or 0, most))
+        try:
+            memory = SharedMemory(self._engine, MemoryType(pages, shared=True))
+            process = _Process(self._engine, self._calls, program, config, memory, limits)
+        except WasmtimeError as error:
+            raise HostFault(f"wasmtime could not be set up: {cause(error)}") from None
+        begin()
+        self._last = process
+        cpu = time.process_time()
+        ended = process.run()
+        cpu = time.process_time() - cpu
+        used = memory.data_len()
+        if isinstance(ended, int):
+            return Ran(ended, used, cpu)
+        if isinstance(ended, str):
+            return Ran(Failed(ended), used, cpu)
+        text = OWN_MEMORY if "exceeds memory limits" in str(ended) else why(ended, used, limits)
+        return Ran(Failed(self._streams.with_tail(text)), used, cpu)
+
+    def spent(self) -> bool:
+        """Whether there are threads of the last run that don't end."""
+        process, self._last = self._last, None
+        return process is not None and not process.gone.wait(GRACE)
+
+
+class _Process:
+    """One run, whose threads end it with an exit code, an error of wasmtime's, or what we say."""
+
+    def __init__(
+        self, engine: Engine, calls: Calls, program: Threaded, config: WasiConfig, memory: SharedMemory, limits: Limits
+    ) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._wasi = SharedWasi(calls, engine, config, memory)
+        self._lock = threading.Condition()
+        self._ended: int | str | Trap | WasmtimeError | None = None
+        self._alive = {0}
+        self._newest = 0
+        self.gone = threading.Event()
+        """When the last thread has ended."""
+        self._linker = linker = Linker(engine)
+        linker.define_wasi()
+        linker.allow_shadowing = True
+        self._kept = self._wasi.define(linker)
+        self._kept.append(define_raw(linker, PREVIEW1, "proc_exit", FuncType([I32], []), self._proc_exit))
+        if program.spawns:
+            self._kept.append(define_raw(linker, "wasi", "thread-spawn", FuncType([I32], [I32]), self._spawn))
+        with Store(engine) as store:
+            define_memory(linker, store, *program.memory, memory)
+        try:
+            self._linked: InstancePre = linker.instantiate_pre(program.module)
+        except WasmtimeError as error:
+            raise TaskFault(" ".join(str(error).split())[:1000]) from None
+
+    def run(self) -> int | str | Trap | WasmtimeError:
+        try:
+            start_new_thread(self._thread, (0, 0))
+        except RuntimeError as error:
+            raise HostFault(f"no thread can be started: {error}") from None
+        self._wasi.over.wait()
+        self._wasi.end()
+        assert self._ended is not None
+        return self._ended
+
+    def _end(self, how: int | str | Trap | WasmtimeError) -> None:
+        """The first end counts."""
+        with self._lock:
+            if self._ended is None:
+                self._ended = how
+        self._wasi.over.set()
+
+    def _proc_exit(self, values: Values, count: int) -> str:
+        self._end(values[0].i32 & 0xFF)
+        return OVER
+
+    def _spawn(self, values: Values, count: int) -> str:
+        with self._lock:
+            if self._lock.wait_for(lambda: len(self._alive) < self._limits.threads, JOINING):
+                number = self._next()
+                self._alive.add(number)
+            elif self._ended is None:
+                self._ended = threads_text(self._limits)
+                self._wasi.over.set()
+        if self._wasi.over.is_set():
+            return OVER
+        try:
+            start_new_thread(self._thread, (number, values[0].i32))
+        except RuntimeError:
+            self._forget(number)
+            number = -EAGAIN
+        values[0].i64 = number & 0xFFFF_FFFF
+        return ""
+
+    def _next(self) -> int:
+        while True:
+            self._newest = self._newest % MAX_ID + 1
+            if self._newest not in self._alive:
+                return self._newest
+
+    def _forget(self, number: int) -> None:
+        with self._lock:
+            self._alive.discard(number)
+            self._lock.notify()
+            if not self._alive:
+                self.gone.set()
+
+    def _thread(self, number: int, argument: int) -> None:
+        try:
+            with Store(self._engine) as store:
+                store.set_wasi(WasiConfig())
+                store.set_limits(memory_size=0, table_elements=TABLE_LIMIT)
+                instance = instantiate(store, self._linked)
+                if number:
+                    values, count = integers(number, argument)
+                    error = call_raw(store, exported(store, instance, "wasi_thread_start"), values, count)
+                    if error:
+                        self._end(error)
+                else:
+                    call_start(store, instance)
+                    self._end(0)
+        except (Trap, WasmtimeError) as error:
+            self._end(error)
+        except MemoryError:
+            self._end("the worker is out of memory")
+        finally:
+            self._forget(number)

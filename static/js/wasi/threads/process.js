@@ -1,0 +1,157 @@
+/**
+ * One run of a program with threads: all of them, the first included, are in workers of their own; here are its files and streams.
+ *
+ * It is over when the first thread returns, any calls `proc_exit` or traps, or a limit is passed. The others are ended with their workers.
+ */
+import { Broken, Fault } from '../faults.js';
+import { memoryFault } from '../limits.js';
+import { PAGE } from '../sections.js';
+import { Exit } from '../system_calls.js';
+import { Bell } from './mailbox.js';
+import { thrownBy } from './thread.js';
+
+const MOST_ID = 2 ** 29 - 1;
+const JOINING = 100; // ms that a thread which is one too many waits: one that was joined has still to return
+const TURN = 8; // ms of answering before others in this worker have their turn
+const LINGER = 0.2; // ms that the next call is waited for
+const SPAWN = 'thread-spawn';
+const FIRST = 0; // id of the first thread
+const NOT_ISOLATED = 'its threads share memory, which a page that is not cross-origin isolated can not do';
+const OWN_MEMORY = 'a program with threads has one memory, the shared one that it imports';
+
+/** @typedef {import('../host.js').Host} Host */
+/** @typedef {import('./crew.js').Crew} Crew */
+/** @typedef {import('./crew.js').Hand} Hand */
+/** @typedef {import('./mailbox.js').Box} Box */
+/** @typedef {import('./thread.js').ThreadEnd} ThreadEnd */
+/** @typedef {{status: number} | {thrown: unknown}} Outcome */
+
+/**
+ * @typedef {object} Program
+ * @property {WebAssembly.Module} module
+ * @property {import('./imports.js').Threaded} threads
+ */
+
+export class Process {
+  #calls;
+  #bell = new Bell();
+  #again = new MessageChannel(); // to go on answering after the others' turn
+  #newest = 0;
+  #alive = new Set([FIRST]);
+  #used = 0; // ms of processor time of threads that have ended
+  /** @type {{box: Box, argument: number, timer: ReturnType<typeof setTimeout>}[]} */
+  #spawning = [];
+  /** @type {((outcome: Outcome) => void) | null} null once it is over */
+  #resolve = null;
+
+  /**
+   * @param {Host} host @param {Crew} crew @param {Program} program @param {{memory: number, threads: number}} limits
+   * @throws {Fault | Broken | RangeError} when it can't be run so
+   */
+  constructor(host, crew, program, limits) {
+    if (globalThis.crossOriginIsolated !== true) throw new Broken(NOT_ISOLATED);
+    if (program.threads.owns) throw new Fault(OWN_MEMORY);
+    this.host = host;
+    this.crew = crew;
+    this.program = program;
+    this.limits = limits;
+    this.memory = shared(program.threads.memory, limits.memory);
+    this.#calls = [...Object.keys(host.wasiImport), SPAWN];
+    this.#again.port1.onmessage = () => this.#answer();
+  }
+
+  /** @returns {Promise<{outcome: Outcome, cpu: number}>}  `cpu`: ms of all threads, as far as they can be told */
+  async run() {
+    this.host.guest.attach({ memory: this.memory });
+    const outcome = await new Promise((/** @type {(outcome: Outcome) => void} */ resolve) => {
+      this.#resolve = resolve;
+      this.crew.listen({ ended: (end, hand) => this.#ended(end, hand), rung: () => this.#answer() });
+      this.#begin(FIRST, 0);
+    });
+    return { outcome, cpu: this.#used };
+  }
+
+  get #running() {
+    return this.#resolve !== null;
+  }
+
+  /** The first end counts: from here on no call is answered. @param {Outcome} outcome */
+  #end(outcome) {
+    if (!this.#resolve) return;
+    for (const hand of this.crew.busy) this.#used += busyTime(hand);
+    this.crew.dismiss();
+    for (const { timer } of this.#spawning) clearTimeout(timer);
+    this.#again.port1.close();
+    this.#resolve(outcome);
+    this.#resolve = null;
+  }
+
+  /** @param {ThreadEnd} end @param {Hand} hand */
+  #ended(end, hand) {
+    this.#used += busyTime(hand);
+    if (!('returned' in end)) return this.#end({ thrown: thrownBy(end) });
+    if (end.returned === FIRST) return this.#end({ status: 0 });
+    this.#alive.delete(end.returned);
+    const next = this.#spawning.shift();
+    if (!next) return;
+    clearTimeout(next.timer);
+    this.#spawn(next.box, next.argument);
+  }
+
+  /** Answers calls until none has come for a while. */
+  #answer() {
+    const until = performance.now() + TURN;
+    while (this.#running) {
+      const heard = this.#bell.rung;
+      const asked = [...this.crew.busy].filter(({ box }) => box.asked);
+      for (const { box } of asked) if (this.#running) this.#do(box);
+      if (performance.now() > until) return this.#again.port2.postMessage(null);
+      if (!asked.length && !this.#bell.wait(heard, LINGER) && this.#bell.sleep(heard)) return;
+    }
+  }
+
+  /** @param {Box} box */
+  #do(box) {
+    const [number, args] = box.read();
+    const name = this.#calls[number];
+    if (name === SPAWN) return this.#spawn(box, Number(args[0]));
+    try {
+      box.answer(/** @type {(...args: any[]) => number} */ (this.host.wasiImport[name])(...args));
+    } catch (thrown) {
+      this.#end(thrown instanceof Exit ? { status: thrown.code & 0xff } : { thrown });
+    }
+  }
+
+  /** @param {Box} box of who asks @param {number} argument */
+  #spawn(box, argument) {
+    const { threads } = this.limits;
+    if (this.#alive.size >= threads) {
+      const timer = setTimeout(() => this.#end({ thrown: new Fault(`threads limit exceeded: more than ${threads}`) }), JOINING);
+      this.#spawning.push({ box, argument, timer });
+      return;
+    }
+    do this.#newest = (this.#newest % MOST_ID) + 1;
+    while (this.#alive.has(this.#newest));
+    this.#alive.add(this.#newest);
+    this.#begin(this.#newest, argument);
+    box.answer(this.#newest);
+  }
+
+  /** @param {number} id @param {number} argument */
+  #begin(id, argument) {
+    const { module, threads } = this.program;
+    this.crew.begin({ module, memory: this.memory, place: threads.memory, calls: this.#calls, bell: this.#bell.shared, id, argument });
+  }
+}
+
+/** @param {import('./imports.js').SharedMemory} wanted @param {number} limit in bytes */
+function shared({ minimum, maximum }, limit) {
+  const most = Math.floor(limit / PAGE);
+  if (minimum > most) throw memoryFault(minimum * PAGE, limit, 'needed to begin');
+  return new WebAssembly.Memory({ initial: minimum, maximum: Math.min(maximum, most), shared: true });
+}
+
+/** @param {Hand} hand */
+function busyTime({ began, box }) {
+  return Math.max(performance.now() - began - box.slept, 0);
+}

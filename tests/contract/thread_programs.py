@@ -1,0 +1,75 @@
+"""Programs with threads, made of what the first thread does and what the others do. Pure data.
+
+A thread gets `$id` and `$argument`. Memory is zero in the beginning; `$signal` adds 1 to a counter, `$await` waits for
+one to reach a value.
+"""
+
+from __future__ import annotations
+
+from .programs import wat
+
+SHARED = '(import "env" "memory" (memory 2 64 shared)) (export "memory" (memory 0))'
+SPAWN = '(import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))'
+WASI = "".join(
+    f'(import "wasi_snapshot_preview1" "{name}" (func ${name} {kind}))'
+    for name, kind in {
+        "proc_exit": "(param i32)",
+        "fd_write": "(param i32 i32 i32 i32) (result i32)",
+        "fd_read": "(param i32 i32 i32 i32) (result i32)",
+        "fd_seek": "(param i32 i64 i32 i32) (result i32)",
+        "fd_close": "(param i32) (result i32)",
+        "path_open": "(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)",
+        "poll_oneoff": "(param i32 i32 i32 i32) (result i32)",
+        "clock_time_get": "(param i32 i64 i32) (result i32)",
+        "random_get": "(param i32 i32) (result i32)",
+        "args_sizes_get": "(param i32 i32) (result i32)",
+    }.items()
+)
+COMMON = """
+ (func $signal (param $at i32)
+  (drop (i32.atomic.rmw.add (local.get $at) (i32.const 1)))
+  (drop (memory.atomic.notify (local.get $at) (i32.const -1))))
+ (func $await (param $at i32) (param $value i32) (local $now i32)
+  (loop $again
+   (local.set $now (i32.atomic.load (local.get $at)))
+   (if (i32.lt_u (local.get $now) (local.get $value)) (then
+    (drop (memory.atomic.wait32 (local.get $at) (local.get $now) (i64.const -1)))
+    (br $again)))))
+ (func $must (param $value i32) (if (i32.eqz (local.get $value)) (then unreachable)))
+ (func $start (param $argument i32) (call $must (i32.gt_s (call $spawn (local.get $argument)) (i32.const 0))))
+ (func $forever (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1))))
+ (func $spin (loop $again (br $again)))
+ (func $sleep (param $at i32) (param $nanoseconds i64)
+  (memory.fill (local.get $at) (i32.const 0) (i32.const 48))
+  (i32.store offset=16 (local.get $at) (i32.const 1))
+  (i64.store offset=24 (local.get $at) (local.get $nanoseconds))
+  (call $must (i32.eqz (call $poll_oneoff (local.get $at) (i32.add (local.get $at) (i32.const 64)) (i32.const 1)
+   (i32.add (local.get $at) (i32.const 128)))))
+  (call $must (i32.eq (i32.load offset=128 (local.get $at)) (i32.const 1))))
+ (func $say (param $letter i32)
+  (i32.store (i32.const 1024) (i32.const 1040)) (i32.store (i32.const 1028) (i32.const 2))
+  (i32.store16 (i32.const 1040) (i32.or (local.get $letter) (i32.const 0x0a00)))
+  (call $must (i32.eqz (call $fd_write (i32.const 1) (i32.const 1024) (i32.const 1) (i32.const 1032)))))
+"""
+
+
+def threaded(thread: str, main: str, *more: str, memory: str = SHARED) -> bytes:
+    """A module of these; `more` are fields beside them."""
+    return wat(
+        f"(module {memory} {SPAWN} {WASI} {COMMON} {' '.join(more)}"
+        f' (func $thread (export "wasi_thread_start") (param $id i32) (param $argument i32) {thread})'
+        f' (func $main (export "_start") (local $n i32) {main}))'
+    )
+
+
+def times(count: int, body: str) -> str:
+    """Do it so often, in `$main`; `$n` counts from 0."""
+    return (
+        f"(local.set $n (i32.const 0)) (loop $next {body} (local.set $n (i32.add (local.get $n) (i32.const 1)))"
+        f" (br_if $next (i32.lt_u (local.get $n) (i32.const {count}))))"
+    )
+
+
+HOUR = "(i64.const 3_600_000_000_000)"
+BOMB = threaded("(call $forever)", times(10_000, "(call $start (local.get $n))"))
+"""A fork of 10 000 threads."""
