@@ -18,6 +18,7 @@ from broker.core.task import Provider
 from broker.dispatcher import Dispatcher
 from broker.errors import UsageError
 from broker.front import IDLE_SECONDS, Door
+from broker.inlining import Inlining
 from broker.jobs import Jobs
 from broker.outbox import Gatherer
 from broker.params import Caps
@@ -55,9 +56,10 @@ class Broker:
         context = settings.tls()
         self.blobs = await Blobs.open(settings)
         self.packages = PythonPackages(settings.filestorage / "wheels" if settings.filestorage else None, _index(settings))
-        self.dispatcher = Dispatcher(settings.policy())
+        inlining = Inlining(self.blobs, settings.max_message)
+        self.dispatcher = Dispatcher(settings.policy(), inlining)
         self._gatherer = Gatherer()
-        self.tasks = Tasks(self.dispatcher, self.blobs, Caps(settings))
+        self.tasks = Tasks(self.dispatcher, self.blobs, Caps(settings), inlining)
         self.jobs = Jobs(self.tasks, self.blobs, settings.max_job)
         app = web.Application(client_max_size=settings.max_body, middlewares=pages.middlewares(settings))
         app.add_routes(self._routes())

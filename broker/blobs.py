@@ -104,6 +104,10 @@ class Blobs:
     def __len__(self) -> int:
         return len(self._catalogue)
 
+    async def read(self, blob: Blob, use: Callable[[bytes], T]) -> T:
+        """All of a blob's bytes, used in a thread. Raises Refused when they can't be read."""
+        return await self._in_thread(lambda: use(blob.path.read_bytes() if blob.path else blob.data or b""))
+
     async def put(self, data: bytes, media: str | None = None, name: str | None = None, *, anything: bool = False) -> Blob:
         """Keep bytes that are in memory already; what they are is told by themselves, not by `media`.
 

@@ -14,6 +14,8 @@ from broker.core import instructions as i
 from broker.core.policy import Policy
 from broker.core.state import State
 from broker.core.task import Provider, Run
+from broker.errors import Refused
+from broker.inlining import Inlining
 from broker.outbox import Outbox
 from broker.trace import Event, stamp
 from pyodide_provider.wire import codec
@@ -40,8 +42,11 @@ class Link(Protocol):
 class Dispatcher:
     """`handle(event)` runs the core and does what it says, at once. All of it on the event loop's thread."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, inlining: Inlining) -> None:
         self.state = State(policy)
+        self._inlining = inlining
+        self._packing: dict[Run, asyncio.Task[None]] = {}
+        """Runs whose request is being put together."""
         self.links: dict[int, Link] = {}
         self.started = time.time()
         self._loop = asyncio.get_running_loop()
@@ -98,9 +103,27 @@ class Dispatcher:
         if info.HasField("trace"):
             stamp(info.trace, Event.BrokerScheduleTask, run.provider.name)
             stamp(info.trace, Event.BrokerTransmitProviderTask, run.provider.name)
+        if not run.provider.own and self._inlining.concerns(request):
+            self._packing[run] = self._loop.create_task(self._pack(run))
+            return
         self._send(run.provider, codec.request(run.sequence, request))
         if run.task.feed is not None:
             run.task.feed.begin(partial(self._feed, run))
+
+    async def _pack(self, run: Run) -> None:
+        """Send a run with its stdin, if it is still wanted then."""
+        try:
+            envelope = await self._inlining.envelope(run)
+        except Refused as refused:
+            envelope, why = b"", refused.message
+        else:
+            why = "cancelled before it was sent"
+        finally:
+            del self._packing[run]
+        if envelope and run.task.run is run:
+            self._send(run.provider, envelope)
+        elif run.provider.number in self.links:
+            self.handle(e.RunRefused(run.provider, run.sequence, why))
 
     def _feed(self, run: Run, part: bytes, end: bool) -> None:
         """More standard input for a run, as long as it is the one that its task has."""
@@ -109,6 +132,8 @@ class Dispatcher:
             self.tell(link, pb.Event.TaskInput(request=run.sequence, stdin=part, end=end))
 
     def _cancel(self, instruction: i.Cancel) -> None:
+        if instruction.run in self._packing:
+            return
         cancel = pb.Task.Cancel(id=instruction.run.task.id, reason=instruction.reason)
         self._send(instruction.run.provider, codec.request(instruction.sequence, cancel))
 
@@ -190,6 +215,8 @@ class Dispatcher:
             self.handle(e.ProviderLost(provider, "the broker is shutting down"))
 
     def close(self) -> None:
+        for packing in self._packing.values():
+            packing.cancel()
         for handle in (self._timer, self._cluster_timer, self._throughput):
             if handle is not None:
                 handle.cancel()

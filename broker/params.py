@@ -49,7 +49,8 @@ def is_plain(params: Wasip1) -> bool:
 
 def look(params: Params) -> tuple[list[tuple[str, pb.File]], bool]:
     """The files that params refer to, each with what it is called (a program first), and whether only a provider that knows
-    our extensions would do what they say. Raises Refused when there is nothing to run, or something is given twice.
+    our extensions would do what they say (stdin apart: see inlining). Raises Refused when there is nothing to run, or
+    something is given twice.
     """
     found, own = _wasip1(params) if isinstance(params, Wasip1) else _pyodide(params)
     if params.HasField("rootfs"):
@@ -68,7 +69,7 @@ def _wasip1(params: Wasip1) -> tuple[list[tuple[str, pb.File]], bool]:
     roots = params.roots
     if roots:
         found += [(f"root at {root.path[:80]!r}", root.file) for root in _bounded(roots, "roots", MAX_ROOTS)]
-    return found, len(found) > 1
+    return found, bool(roots)
 
 
 def _pyodide(params: pb.Task.Pyodide.Params) -> tuple[list[tuple[str, pb.File]], bool]:

@@ -14,6 +14,7 @@ from broker.core.task import Task
 from broker.dispatcher import Dispatcher
 from broker.errors import Refused
 from broker.following import Feed, Follower
+from broker.inlining import Inlining
 from broker.modules import Modules
 from broker.params import DATA, PLAIN, Caps, Params, inline, interactively, is_plain, look, needs
 from broker.replies import Reply, Request, Response, address, asked
@@ -37,8 +38,9 @@ class Inline(Exception):
 class Tasks:
     """`submit` is synchronous and meant for the hot path; `run` waits for the answer."""
 
-    def __init__(self, dispatcher: Dispatcher, blobs: Blobs, caps: Caps) -> None:
+    def __init__(self, dispatcher: Dispatcher, blobs: Blobs, caps: Caps, inlining: Inlining) -> None:
         self._dispatcher = dispatcher
+        self._inlining = inlining
         self._blobs = blobs
         self._caps = caps
         self.most_output = caps.output
@@ -109,6 +111,8 @@ class Tasks:
                 raise Refused("invalid_argument", NOTHING[type(request)])
             files, own = look(params)
             module, *_ = [self._resolve(file, what) for what, file in files] or [""]
+            if self._inlining.concerns(request):
+                own = own or not self._inlining.fits(request)
         self._caps.apply(params)
         if isinstance(params, pb.Task.Pyodide.Params):
             return "", needs("pyodide", own, False)

@@ -16,6 +16,8 @@ from .roster import Roster
 from .task import OWN, Phase, Provider, Run, Standing, Task
 
 GOING_DOWN = Denied("unavailable", "the broker is shutting down; try again in a moment", 5)
+WORDS = {OWN: "own (what only this make of providers knows of, as several roots or very large stdin)"}
+"""What tasks may need, where the name does not say it."""
 
 
 class State:
@@ -418,7 +420,7 @@ class State:
         for needs, queue in self.queues.items():
             if queue and next(self.roster.able(needs), None) is None:
                 offered = frozenset[str]().union(*(p.offers for p in self.providers.values()))
-                lacking = ", ".join(sorted(needs - offered or needs))
+                lacking = ", ".join(WORDS.get(need, need) for need in sorted(needs - offered or needs))
                 return f"{len(queue)} tasks wait for a provider that offers {lacking}: none is connected"
         return ""
 
