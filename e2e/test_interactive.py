@@ -16,6 +16,7 @@ from broker.following import MAX_INPUT
 from e2e.chromium import Tab, launch
 from e2e.hosts import KINDS, Host, lending
 from e2e.processes import PATIENCE, TESTING, BrokerProcess
+from e2e.sqlite import sqlite
 from e2e.third_party import FOLDER, from_npm, npm_package
 from tests.client.command import WASIMOFF, environment
 from wasimoff import Client
@@ -180,6 +181,23 @@ def test_python_answers_at_its_prompt(shared_broker: BrokerProcess, host: Host) 
         command.sees(b">>> ")
         command.types(b"import sys; sys.exit(len(name) + 40)\n")
         assert command.ends() == 42
+
+
+def test_sqlite_answers_at_its_prompt(shared_broker: BrokerProcess, host: Host) -> None:
+    with Client(shared_broker.url) as client:
+        client.upload(sqlite(), "sqlite")
+    with typing(shared_broker.url, "sqlite", "-interactive") as command:
+        command.sees(b"sqlite> ", 280)
+        command.types(b"create table t(a);\ninsert into t values (20), (22);\n")
+        command.sees(b"sqlite> sqlite> ")
+        command.types(b"select sum(a)\n")
+        command.sees(b"   ...> ")
+        command.types(b"from t;\n")
+        command.sees(b"42\nsqlite> ")
+        command.types(b"select * from nobody;\n")
+        command.sees(b"no such table: nobody")
+        command.types(b".exit 7\n")
+        assert command.ends() == 7
 
 
 def test_a_page_that_is_not_isolated_does_not_offer_it(playwright: Playwright, broker: BrokerProcess) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from playwright.sync_api import Browser
 
 from e2e.hosts import KINDS, lending
 from e2e.processes import BrokerProcess
+from e2e.sqlite import sqlite
 from e2e.third_party import FOLDER, from_npm, from_wheel, npm_package, rootfs, wheel
 from tests.contract.zips import make_zip, read_zip
 from wasimoff import Client, Result
@@ -106,6 +109,45 @@ def test_esbuild(client: Client, host: str) -> None:
     assert b"Hello, " in bundle
     assert b"unused" not in bundle
     assert json.loads(made["out/bundle.js.map"])["sources"] == ["../src/greet.ts", "../src/main.ts"]
+
+
+SCRIPT = b"""
+create table sums(name text primary key, total int) without rowid;
+insert into sums select name, sum(amount) from bills group by name;
+with recursive n(i) as (select 1 union all select i + 1 from n where i < 20000)
+  insert into bills select 'bulk', i from n;
+delete from bills where amount % 3 = 0;
+vacuum;
+.mode json
+select * from sums order by total desc;
+.mode csv
+.output /out/bills.csv
+select name, count(*), sum(amount), printf('%.3f', avg(amount)) from bills group by 1;
+.output stdout
+.mode list
+pragma integrity_check;
+select upper(hex(sha3(name))) from sums limit 1;
+"""
+
+
+def test_sqlite(client: Client, host: str, tmp_path: Path) -> None:
+    """A database in, another one and a file of its making out, byte for byte the same."""
+    with closing(sqlite3.connect(tmp_path / "bills.db")) as bills:
+        bills.execute("create table bills(name text, amount int)")
+        bills.executemany("insert into bills values (?, ?)", [("ann", 7), ("bob", 3), ("ann", 5)])
+        bills.commit()
+    root = make_zip({"bills.db": (tmp_path / "bills.db").read_bytes(), "out/": b"", "tmp/": b""})
+    result = client.run(
+        client.upload(sqlite(), "sqlite"), ["-batch", "-bail", "/bills.db"], program="sqlite3", rootfs=client.upload(root),
+        stdin=SCRIPT, artifacts=["bills.db", "out"], env={"HOME": "/"}, timeout=PATIENCE,
+    )  # fmt: skip
+    made = ended(result, host, "sqlite")
+    assert result.stderr == b""
+    assert result.stdout.startswith(b'[{"name":"ann","total":12},\n{"name":"bob","total":3}]\nok\n'), result.stdout
+    assert made["out/bills.csv"] == b"ann,2,12,6.000\r\nbulk,13334,133346667,10000.500\r\n"
+    (tmp_path / "back.db").write_bytes(made["bills.db"])
+    with closing(sqlite3.connect(tmp_path / "back.db")) as back:
+        assert back.execute("select count(*), sum(amount) from bills where name = 'bulk'").fetchone() == (13334, 133346667)
 
 
 def test_verilog_to_a_bitstream(client: Client, host: str) -> None:
