@@ -13,12 +13,16 @@ from functools import partial
 
 from wasmtime import Engine, Func, FuncType, Linker, Module, SharedMemory, Store, WasiConfig
 
-from .clock_polls import Memory, due_times, write_events
+from .live_calls import OUTSIDE, OVER, LiveCalls
+from .live_stdin import LiveStdin
+from .polls import Memory, Poll, read_poll, write_events
 from .raw_calls import Callback, RawFunc, Values, call_raw, define_memory, define_raw, exported
 from .traps import cause
 from .wasmtime_c import instantiate
 
 PREVIEW1 = "wasi_snapshot_preview1"
+LONGEST = 3600.0
+"""Seconds of one wait; there may be more of them."""
 _NAMES = (
     "args_get args_sizes_get environ_get environ_sizes_get fd_advise fd_allocate fd_close fd_datasync fd_fdstat_get"
     " fd_fdstat_set_flags fd_fdstat_set_rights fd_filestat_get fd_filestat_set_size fd_filestat_set_times fd_pread"
@@ -29,8 +33,6 @@ _NAMES = (
 )
 NAMES = tuple(_NAMES.split())
 """The others are of no descriptor: each thread's own store does them."""
-OVER = "the program has ended"
-OUTSIDE = "out of bounds memory access: a pointer given to WASI is outside of the memory"
 
 
 class Calls:
@@ -57,12 +59,16 @@ class Calls:
 class SharedWasi:
     """Of one run. From `end` on no call does anything any more: each ends the thread that makes it."""
 
-    def __init__(self, calls: Calls, engine: Engine, config: WasiConfig, memory: SharedMemory) -> None:
-        """Raises WasmtimeError."""
+    def __init__(
+        self, calls: Calls, engine: Engine, config: WasiConfig, memory: SharedMemory, stdin: LiveStdin | None = None
+    ) -> None:
+        """`stdin`: instead of the config's. Raises WasmtimeError."""
         self.over = threading.Event()
         self._lock = threading.Lock()
         self._calls = calls
         self._memory = Memory(_address(memory), memory.data_len)
+        self._stdin = stdin
+        self._live = None if stdin is None else LiveCalls(stdin, self._memory, self._lock, self.over)
         self._store = Store(engine)
         self._store.set_wasi(config)
         linker = Linker(engine)
@@ -78,12 +84,16 @@ class SharedWasi:
             call: Callback = partial(self._call, self._functions[name])
             if name == "poll_oneoff":
                 call = partial(self._poll, call)
+            elif self._live is not None:
+                call = self._live.before(name, call)
             kept.append(define_raw(linker, PREVIEW1, name, kind, call))
         return kept
 
     def end(self) -> None:
         """Stop all calls; none is under way when this returns."""
         self.over.set()
+        if self._stdin is not None:
+            self._stdin.end()
         with self._lock:
             self._store.close()
 
@@ -96,18 +106,30 @@ class SharedWasi:
 
     def _poll(self, call: Callback, values: Values, count: int) -> str:
         at, to, subscriptions, got = (values[place].i32 & 0xFFFF_FFFF for place in range(4))
-        asked = due_times(self._memory, at, subscriptions, time.monotonic_ns)
-        if asked is None:
+        stdin = None if self._stdin is None else self._stdin.descriptor
+        poll = read_poll(self._memory, at, subscriptions, time.monotonic_ns, stdin)
+        if poll is None:
             return call(values, count)
-        first = min(due for _, due in asked)
-        while (left := first - time.monotonic_ns()) > 0:
-            if self.over.wait(min(left / 1e9, threading.TIMEOUT_MAX)):
-                return OVER
-        now = time.monotonic_ns()
-        if not write_events(self._memory, to, got, [userdata for userdata, due in asked if due <= now]):
+        readable = self._wait(poll)
+        if self.over.is_set():
+            return OVER
+        if not write_events(self._memory, to, got, poll, time.monotonic_ns(), readable):
             return OUTSIDE
         values[0].i64 = 0
         return ""
+
+    def _wait(self, poll: Poll) -> bool:
+        """Until a clock is due or, when that is waited for, there is input: true if there is."""
+        while True:
+            left = None if poll.due is None else max(poll.due - time.monotonic_ns(), 0) / 1e9
+            seconds = min(LONGEST if left is None else left, LONGEST)
+            if poll.stdin and self._stdin is not None:
+                readable = self._stdin.wait(seconds)
+            else:
+                readable = False
+                self.over.wait(seconds)
+            if readable or left == 0 or self.over.is_set():
+                return readable
 
 
 def _address(memory: SharedMemory) -> int:

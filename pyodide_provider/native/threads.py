@@ -32,9 +32,11 @@ from wasmtime import Limits as Pages
 from ..core.run import Failed, Limits
 from ..errors import HostFault, TaskFault
 from .limits import threads_text
+from .live_calls import OVER
+from .live_stdin import LiveStdin
 from .ran import PAGE, Ran, too_much, why
 from .raw_calls import Values, call_raw, define_memory, define_raw, exported, integers
-from .shared_wasi import OVER, PREVIEW1, Calls, SharedWasi
+from .shared_wasi import PREVIEW1, Calls, SharedWasi
 from .streams import Streams
 from .traps import cause
 from .wasmtime_c import call_start, instantiate
@@ -106,8 +108,18 @@ class Threads:
         self._calls: Calls | None = None
         self._last: _Process | None = None
 
-    def run(self, program: Threaded, config: WasiConfig, limits: Limits, begin: Callable[[], None]) -> Ran:
-        """Run a program to its end; `begin` is called right before it starts. Raises TaskFault or HostFault."""
+    def run(
+        self,
+        program: Threaded,
+        config: WasiConfig,
+        stdin: LiveStdin | None,
+        limits: Limits,
+        begin: Callable[[], None],
+    ) -> Ran:
+        """Run a program to its end; `begin` is called right before it starts. `stdin`: instead of the config's.
+
+        Raises TaskFault or HostFault.
+        """
         if self._calls is None:
             self._calls = Calls(self._engine)
             threading.stack_size(NATIVE_STACK)
@@ -117,7 +129,7 @@ class Threads:
         pages = Pages(minimum, min(program.pages.max or 0, most))
         try:
             memory = SharedMemory(self._engine, MemoryType(pages, shared=True))
-            process = _Process(self._engine, self._calls, program, config, memory, limits)
+            process = _Process(self._engine, self._calls, program, config, stdin, memory, limits)
         except WasmtimeError as error:
             raise HostFault(f"wasmtime could not be set up: {cause(error)}") from None
         begin()
@@ -136,18 +148,31 @@ class Threads:
     def spent(self) -> bool:
         """Whether there are threads of the last run that don't end."""
         process, self._last = self._last, None
-        return process is not None and not process.gone.wait(GRACE)
+        if process is None:
+            return False
+        if not process.gone.wait(GRACE):
+            return True
+        process.close()
+        return False
 
 
 class _Process:
     """One run, whose threads end it with an exit code, an error of wasmtime's, or what we say."""
 
     def __init__(
-        self, engine: Engine, calls: Calls, program: Threaded, config: WasiConfig, memory: SharedMemory, limits: Limits
+        self,
+        engine: Engine,
+        calls: Calls,
+        program: Threaded,
+        config: WasiConfig,
+        stdin: LiveStdin | None,
+        memory: SharedMemory,
+        limits: Limits,
     ) -> None:
         self._engine = engine
         self._limits = limits
-        self._wasi = SharedWasi(calls, engine, config, memory)
+        self._stdin = stdin
+        self._wasi = SharedWasi(calls, engine, config, memory, stdin)
         self._lock = threading.Condition()
         self._ended: int | str | Trap | WasmtimeError | None = None
         self._alive = {0}
@@ -177,6 +202,11 @@ class _Process:
         self._wasi.end()
         assert self._ended is not None
         return self._ended
+
+    def close(self) -> None:
+        """When all threads have ended."""
+        if self._stdin is not None:
+            self._stdin.close()
 
     def _end(self, how: int | str | Trap | WasmtimeError) -> None:
         """The first end counts."""

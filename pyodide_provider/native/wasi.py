@@ -9,6 +9,7 @@ from wasmtime import FuncType, InstancePre, Linker, Module, Store, Trap, ValType
 
 from ..core.run import Failed, Limits
 from ..errors import HostFault, TaskFault
+from .live_stdin import LiveStdin, is_live
 from .ran import Given, Ran, why
 from .streams import Streams
 from .threads import Threaded, Threads, find
@@ -103,7 +104,7 @@ class Wasi:
     def run(self, program: InstancePre | Threaded, given: Given, limits: Limits, begin: Callable[[], None]) -> Ran:
         """Run a program to its end; `begin` is called right before it starts, when nothing of an earlier run is left."""
         if isinstance(program, Threaded):
-            return self._threads.run(program, self._configure(given), limits, begin)
+            return self._run_threads(program, given, limits, begin)
         instance = None
         self._unstable.forget()
         with Store(self.engine) as store:
@@ -122,6 +123,12 @@ class Wasi:
             except (Trap, WasmtimeError) as error:
                 used = memory_size(store, instance) if instance else 0
                 return Ran(Failed(self._streams.with_tail(why(error, used, limits))), used)
+
+    def _run_threads(self, program: Threaded, given: Given, limits: Limits, begin: Callable[[], None]) -> Ran:
+        if not (isinstance(given.stdin, str) and is_live(given.stdin)):
+            return self._threads.run(program, self._configure(given), None, limits, begin)
+        config = self._configure(given._replace(stdin=b""))
+        return self._threads.run(program, config, LiveStdin(given.stdin), limits, begin)
 
     def spent(self) -> bool:
         """Whether there are threads of the last run that don't end."""

@@ -73,3 +73,30 @@ def times(count: int, body: str) -> str:
 HOUR = "(i64.const 3_600_000_000_000)"
 BOMB = threaded("(call $forever)", times(10_000, "(call $start (local.get $n))"))
 """A fork of 10 000 threads."""
+
+READS_2 = """(i32.store (i32.const 240) (i32.const 260)) (i32.store (i32.const 244) (i32.const 2))
+ (call $must (i32.eqz (call $fd_read (i32.const 0) (i32.const 240) (i32.const 1) (i32.const 248))))"""
+ECHOES = threaded(
+    f"(loop $l {READS_2} (if (i32.eqz (i32.load (i32.const 248))) (then (call $proc_exit (i32.const 7))))"
+    " (call $say (i32.load8_u (i32.const 260))) (br $l))",
+    "(call $start (i32.const 0)) (call $sleep (i32.const 2048) (i64.const 100_000_000))"
+    "(call $say (i32.const 33)) (call $forever)",
+)
+"""Says "!" while a thread reads; then what that reads, two bytes at a time, without the second one; exits with 7 at its end."""
+LEAVES_A_READER = threaded(
+    f"(call $signal (i32.const 4)) {READS_2} unreachable",
+    "(call $start (i32.const 0)) (call $await (i32.const 4) (i32.const 1))"
+    "(call $sleep (i32.const 2048) (i64.const 100_000_000)) (call $proc_exit (i32.const 99))",
+)
+POLLS = threaded(
+    "(loop $l (memory.fill (i32.const 512) (i32.const 0) (i32.const 192))"
+    " (i32.store offset=16 (i32.const 512) (i32.const 1)) (i64.store offset=24 (i32.const 512) (i64.const 200_000_000))"
+    " (i64.store (i32.const 560) (i64.const 9)) (i32.store8 offset=8 (i32.const 560) (i32.const 1))"
+    " (call $must (i32.eqz (call $poll_oneoff (i32.const 512) (i32.const 640) (i32.const 2) (i32.const 720))))"
+    f" (if (i64.eq (i64.load (i32.const 640)) (i64.const 9)) (then {READS_2}"
+    "  (if (i32.eqz (i32.load (i32.const 248))) (then (call $proc_exit (i32.const 7))))"
+    "  (call $say (i32.load8_u (i32.const 260)))) (else (call $say (i32.const 46))))"
+    " (br $l))",
+    "(call $start (i32.const 0)) (call $forever)",
+)
+"""Says what it reads, and "." when nothing comes for 0.2 s."""

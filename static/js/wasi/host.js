@@ -15,7 +15,9 @@ export class Host extends WASI {
   slept = 0; // milliseconds that the program has slept
   /** What ended the program. Its `catch_all` may have caught it: then no call does anything any more. @type {unknown} */
   stopped = null;
-  /** Called before a call waits. @type {(() => void) | null} */
+  /** Since when a call that is made once more has waited, by the steady clock in ns. @type {number | null} */
+  asOf = null;
+  /** Called before a call waits; what it throws is thrown instead. @type {(() => void) | null} */
   pausing = null;
   /** @type {import('./streams.js').Stream | null} */
   stdin = null;

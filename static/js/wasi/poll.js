@@ -64,12 +64,12 @@ export function allClocks({ guest }, subscriptions, count) {
 }
 
 /** @param {Host} host @param {number} at @returns {Subscription} */
-function read({ guest, descriptors, stdin }, at) {
+function read({ guest, descriptors, stdin, asOf }, at) {
   const userdata = guest.u64(at);
   const type = guest.u8(at + 8);
   if (type > wasi.EVENTTYPE_FD_WRITE) fail(wasi.ERRNO_INVAL);
   if (type === wasi.EVENTTYPE_CLOCK) {
-    return { userdata, type, due: dueTime(guest.u32(at + 16), Number(guest.u64(at + 24)), guest.u16(at + 40)), file: null, live: null };
+    return { userdata, type, due: dueTime(asOf ?? steadyTime(), guest.u32(at + 16), Number(guest.u64(at + 24)), guest.u16(at + 40)), file: null, live: null };
   }
   const found = descriptors.get(guest.u32(at + 16));
   const isFile = found instanceof OpenFile;
@@ -77,11 +77,11 @@ function read({ guest, descriptors, stdin }, at) {
   return { userdata, type, due: -Infinity, file: isFile ? found : null, live: found instanceof LiveInput ? found : null };
 }
 
-/** @param {number} clock @param {number} timeout @param {number} flags @returns {number} nanoseconds of the steady clock */
-function dueTime(clock, timeout, flags) {
+/** @param {number} now @param {number} clock @param {number} timeout @param {number} flags @returns {number} nanoseconds of the steady clock */
+function dueTime(now, clock, timeout, flags) {
   const absolute = wasi.SUBCLOCKFLAGS_SUBSCRIPTION_CLOCK_ABSTIME;
   if (flags & ~absolute || clock > wasi.CLOCKID_MONOTONIC) fail(wasi.ERRNO_INVAL);
-  if (!(flags & absolute)) return steadyTime() + timeout;
+  if (!(flags & absolute)) return now + timeout;
   return clock === wasi.CLOCKID_MONOTONIC ? timeout : steadyTime() + timeout - wallTime();
 }
 

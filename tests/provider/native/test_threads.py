@@ -10,7 +10,7 @@ import pytest
 
 from pyodide_provider.core.events import RunsEnded, SlotSpent
 from pyodide_provider.core.run import Exited, Failed, Limits
-from pyodide_provider.native.clock_polls import EVENT, SUBSCRIPTION, Memory, due_times, write_events
+from pyodide_provider.native.polls import EVENT, SUBSCRIPTION, Memory, Poll, read_poll, write_events
 from tests.contract.thread_programs import BOMB, threaded, times
 
 from .rig import params, rig, worker_of
@@ -92,13 +92,21 @@ def clock(userdata: int, timeout: int, flags: int = 0, id: int = 1, tag: int = 0
 
 
 def test_when_clocks_are_due() -> None:
-    asked = [clock(1, 500), clock(2, 700, flags=1), clock(3, time.time_ns() + 10**18, flags=1, id=0), clock(4, 2**64 - 1)]
-    memory = memory_of(ctypes.create_string_buffer(b"".join(asked), 4 * 48))
-    due = due_times(memory, 0, 4, lambda: 1000)
-    assert due is not None
-    assert due[:2] == [(1, 1500), (2, 700)]
-    assert abs(due[2][1] - 10**18) < 10**11
-    assert due[3] == (4, 2**64 + 999)
+    asked = [
+        clock(1, 500),
+        clock(2, 700, flags=1),
+        clock(3, time.time_ns() + 10**18, flags=1, id=0),
+        clock(4, 2**64 - 1),
+        clock(5, 0, id=7, tag=1),
+    ]
+    memory = memory_of(ctypes.create_string_buffer(b"".join(asked), 5 * 48))
+    poll = read_poll(memory, 0, 5, lambda: 1000, stdin=7)
+    assert poll is not None
+    assert poll.clocks[:2] == [(1, 1500), (2, 700)]
+    assert abs(poll.clocks[2][1] - 10**18) < 10**11
+    assert poll.clocks[3] == (4, 2**64 + 999)
+    assert poll.stdin == [5]
+    assert poll.due == 700
 
 
 @pytest.mark.parametrize(
@@ -116,15 +124,16 @@ def test_when_clocks_are_due() -> None:
     ],
 )
 def test_what_is_for_wasmtime(at: int, count: int, asked: bytes) -> None:
-    assert due_times(memory_of(ctypes.create_string_buffer(asked, len(asked))), at, count, lambda: 1000) is None
+    assert read_poll(memory_of(ctypes.create_string_buffer(asked, len(asked))), at, count, lambda: 1000) is None
 
 
 def test_events_are_written_where_there_is_room() -> None:
     data = ctypes.create_string_buffer(b"\xff" * 80, 80)
     memory = memory_of(data)
-    assert write_events(memory, 8, 72, [5, 6])
-    assert data.raw[8:76] == EVENT.pack(5, 0, 0) + EVENT.pack(6, 0, 0) + b"\2\0\0\0"
+    both, one = Poll([(5, 10), (6, 11)], [7]), Poll([(5, 10)], [])
+    assert write_events(memory, 8, 72, both, 10, True)
+    assert data.raw[8:76] == EVENT.pack(5, 0, 0, 0) + EVENT.pack(7, 0, 1, 1) + b"\2\0\0\0"
     assert data.raw[:8] + data.raw[76:] == b"\xff" * 12
-    assert not write_events(memory, 24, 0, [5, 6])
-    assert not write_events(memory, 0, 78, [5])
-    assert not write_events(memory, 4, 72, [5])
+    assert not write_events(memory, 24, 0, both, 11, False)
+    assert not write_events(memory, 0, 78, one, 10, False)
+    assert not write_events(memory, 4, 72, one, 10, False)

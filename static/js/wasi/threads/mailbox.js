@@ -48,10 +48,13 @@ export class Box {
     return this.fields[RESULT];
   }
 
-  /** @param {() => void} sleep  does it; the time is counted even if it never ends */
-  sleeping(sleep) {
-    this.times[ASLEEP_SINCE] = now();
-    sleep();
+  // Either side's: a thread sleeps by itself, or until its call is answered. The time is counted even if that never ends.
+
+  fallAsleep() {
+    this.times[ASLEEP_SINCE] ||= now();
+  }
+
+  wake() {
     this.times[SLEPT] = this.slept;
     this.times[ASLEEP_SINCE] = 0;
   }
@@ -73,6 +76,7 @@ export class Box {
 
   /** @param {number} result */
   answer(result) {
+    if (this.times[ASLEEP_SINCE]) this.wake();
     this.fields[RESULT] = result;
     Atomics.store(this.fields, STATE, ANSWERED);
     Atomics.notify(this.fields, STATE);

@@ -4,6 +4,7 @@
  * It is over when the first thread returns, any calls `proc_exit` or traps, or a limit is passed. The others are ended with their workers.
  */
 import { Broken, Fault } from '../faults.js';
+import { steadyTime } from '../clock.js';
 import { memoryFault } from '../limits.js';
 import { PAGE } from '../sections.js';
 import { Exit } from '../system_calls.js';
@@ -14,6 +15,8 @@ const MOST_ID = 2 ** 29 - 1;
 const JOINING = 100; // ms that a thread which is one too many waits: one that was joined has still to return
 const TURN = 8; // ms of answering before others in this worker have their turn
 const LINGER = 0.2; // ms that the next call is waited for
+const EVERY = 5; // ms between two looks whether there is input
+const LATER = Symbol('later');
 const SPAWN = 'thread-spawn';
 const FIRST = 0; // id of the first thread
 const NOT_ISOLATED = 'its threads share memory, which a page that is not cross-origin isolated can not do';
@@ -25,6 +28,7 @@ const OWN_MEMORY = 'a program with threads has one memory, the shared one that i
 /** @typedef {import('./mailbox.js').Box} Box */
 /** @typedef {import('./thread.js').ThreadEnd} ThreadEnd */
 /** @typedef {{status: number} | {thrown: unknown}} Outcome */
+/** @typedef {{box: Box, name: string, args: import('./mailbox.js').Value[], since: number}} Call  since: by the steady clock */
 
 /**
  * @typedef {object} Program
@@ -41,6 +45,10 @@ export class Process {
   #used = 0; // ms of processor time of threads that have ended
   /** @type {{box: Box, argument: number, timer: ReturnType<typeof setTimeout>}[]} */
   #spawning = [];
+  /** Calls that wait for input. @type {Call[]} */
+  #asleep = [];
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #look;
   /** @type {((outcome: Outcome) => void) | null} null once it is over */
   #resolve = null;
 
@@ -63,6 +71,11 @@ export class Process {
   /** @returns {Promise<{outcome: Outcome, cpu: number}>}  `cpu`: ms of all threads, as far as they can be told */
   async run() {
     this.host.guest.attach({ memory: this.memory });
+    const { pausing } = this.host;
+    this.host.pausing = () => {
+      pausing?.();
+      throw LATER;
+    };
     const outcome = await new Promise((/** @type {(outcome: Outcome) => void} */ resolve) => {
       this.#resolve = resolve;
       this.crew.listen({ ended: (end, hand) => this.#ended(end, hand), rung: () => this.#answer() });
@@ -81,6 +94,7 @@ export class Process {
     for (const hand of this.crew.busy) this.#used += busyTime(hand);
     this.crew.dismiss();
     for (const { timer } of this.#spawning) clearTimeout(timer);
+    clearTimeout(this.#look);
     this.#again.port1.close();
     this.#resolve(outcome);
     this.#resolve = null;
@@ -115,11 +129,30 @@ export class Process {
     const [number, args] = box.read();
     const name = this.#calls[number];
     if (name === SPAWN) return this.#spawn(box, Number(args[0]));
+    this.#call({ box, name, args, since: steadyTime() });
+  }
+
+  /** @param {Call} call */
+  #call(call) {
+    this.host.asOf = call.since;
     try {
-      box.answer(/** @type {(...args: any[]) => number} */ (this.host.wasiImport[name])(...args));
+      call.box.answer(/** @type {(...args: any[]) => number} */ (this.host.wasiImport[call.name])(...call.args));
     } catch (thrown) {
-      this.#end(thrown instanceof Exit ? { status: thrown.code & 0xff } : { thrown });
+      if (thrown === LATER) this.#sleep(call);
+      else this.#end(thrown instanceof Exit ? { status: thrown.code & 0xff } : { thrown });
     }
+    this.host.asOf = null;
+  }
+
+  /** Nobody waits here: a call for input that has not come is made once more. @param {Call} call */
+  #sleep(call) {
+    this.host.stopped = null;
+    call.box.fallAsleep();
+    this.#asleep.push(call);
+    this.#look ??= setTimeout(() => {
+      this.#look = undefined;
+      for (const again of this.#asleep.splice(0)) if (this.#running) this.#call(again);
+    }, EVERY);
   }
 
   /** @param {Box} box of who asks @param {number} argument */

@@ -70,10 +70,9 @@ export class Thread {
   /** Sleeps here when it waits for clocks alone. @param {number[]} args @returns {number | undefined} */
   #poll(args) {
     if (!allClocks(this.#host, args[0], args[2])) return undefined;
-    let errno = 0;
-    this.box.sleeping(() => {
-      errno = /** @type {(...args: number[]) => number} */ (this.#host.wasiImport.poll_oneoff)(...args);
-    });
+    this.box.fallAsleep();
+    const errno = /** @type {(...args: number[]) => number} */ (this.#host.wasiImport.poll_oneoff)(...args);
+    this.box.wake();
     return errno;
   }
 }
