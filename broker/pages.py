@@ -20,14 +20,19 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = {"/": "index.html", "/run": "run.html"}
 
 
+def manifest(root: Path = CHECKOUT) -> dict[str, str] | None:
+    """What `make setup` built for the pages: directories of static/vendor by their purpose. None: nothing yet."""
+    try:
+        built: dict[str, str] = json.loads((root / "static" / "vendor" / "manifest.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return built
+
+
 def pyodide_lock(root: Path = CHECKOUT) -> Path:
     """The lock file that came with the Pyodide that the pages load: what its public index lists."""
-    vendor = root / "static" / "vendor"
-    try:
-        folder = str(json.loads((vendor / "manifest.json").read_bytes())["pyodide"])
-    except (OSError, ValueError, KeyError, TypeError):
-        folder = "is not built"
-    return vendor / folder / "packages.json"
+    folder = (manifest(root) or {}).get("pyodide", "is not built")
+    return root / "static" / "vendor" / folder / "packages.json"
 
 
 def middlewares(settings: Settings) -> list[Middleware]:
@@ -88,10 +93,12 @@ def _pages(root: Path, version: str, headers: dict[str, str]) -> dict[str, Handl
 
     def handler(template: str) -> Handler:
         async def show(_: web.Request) -> web.StreamResponse:
-            if not (root / "static" / "vendor" / "manifest.json").exists():
+            built = manifest(root)
+            if built is None:
                 return _unbuilt(root)
             try:
-                text = environment.get_template(template).render(version=version)
+                own = f"/static/vendor/{built.get('page', '')}"
+                text = environment.get_template(template).render(version=version, manifest=json.dumps(built), own=own)
             except TemplateNotFound as error:
                 return page(503, "No pages here", f"templates/{error.name} is missing: the broker finds it in a checkout only.")
             return web.Response(text=text, content_type="text/html", headers={**headers, "Cache-Control": "no-cache"})

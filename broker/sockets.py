@@ -152,7 +152,10 @@ async def accept(
 ) -> Socket | web.WebSocketResponse:
     """Shake hands. A peer that speaks none of our subprotocols is told which there are, and gets a closed socket."""
     ws = WebSocket(protocols=codec.SUBPROTOCOLS, max_msg_size=max_message, compress=False, timeout=CLOSE_SECONDS)
-    await ws.prepare(request)
+    try:
+        await ws.prepare(request)
+    except ConnectionError:  # gone already
+        return ws
     if ws.ws_protocol is None:
         await ws.close(code=WSCloseCode.PROTOCOL_ERROR, message=f"speak one of: {', '.join(codec.SUBPROTOCOLS)}".encode())
         return ws

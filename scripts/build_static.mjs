@@ -95,16 +95,16 @@ function pyodide() {
 }
 
 /**
- * One script that any tab can start as a classic worker, 15 ms faster than a tree of modules.
- * @param {string} folder below static/js, whose worker.js it is @param {Record<string, string>} define
+ * One script instead of a tree of modules. As a classic one (iife) any tab can start it as a worker, 15 ms faster than modules.
+ * @param {string} script below static/js @param {Record<string, string>} [define] @param {'iife' | 'esm'} [format]
  * @returns {Promise<Uint8Array>}
  */
-async function bundle(folder, define = {}) {
+async function bundle(script, define = {}, format = 'iife') {
   const result = await build({
-    entryPoints: [join(ROOT, 'static', 'js', folder, 'worker.js')],
+    entryPoints: [join(ROOT, 'static', 'js', script)],
     bundle: true,
     minify: true,
-    format: 'iife',
+    format,
     platform: 'browser',
     target: 'es2022',
     legalComments: 'none',
@@ -114,6 +114,17 @@ async function bundle(folder, define = {}) {
     logLevel: 'error',
   });
   return result.outputFiles[0].contents;
+}
+
+/** Scripts and styles of the pages, under an address that never changes what it gives. @returns {Promise<Files>} */
+async function page() {
+  const styles = readdirSync(join(ROOT, 'static', 'css')).sort();
+  const scripts = ['lend.js', 'run.js'];
+  const bundles = scripts.map((name) => bundle(`page/${name}`, {}, 'esm'));
+  /** @type {Files} */
+  const files = new Map(styles.map((name) => [name, readFileSync(join(ROOT, 'static', 'css', name))]));
+  for (const [index, content] of (await Promise.all(bundles)).entries()) files.set(scripts[index], content);
+  return files;
 }
 
 /** The shim as it is, under a name that does not change: for wasi-apps/web_demo. */
@@ -156,15 +167,16 @@ async function main() {
   mkdirSync(VENDOR, { recursive: true });
   const wheels = join(VENDOR, '.wheels');
   const archive = pythonArchive(ROOT, wheels);
-  const task = await bundle('python');
+  const task = await bundle('python/worker.js');
   const interpreter = await publish(`pyodide-${version('pyodide')}`, pyodide());
   const manifest = {
     pyodide: interpreter,
     python: await publish('python', new Map([['python.zip', archive]])),
-    provider: await memory('provider', interpreter, archive, 'import pyodide_provider.browser.main'),
+    provider: await memory('provider', interpreter, archive, 'import pyodide_provider.browser.main', new Map([['worker.js', await bundle('provider/worker.js')]])),
     // The same script under two names: the broker gives them different content security policies.
     tasks: await memory('tasks', interpreter, taskArchive(ROOT, wheels), 'import pyodide_provider.guest, pyodide.code', new Map([['worker.js', task], ['open.js', task]])),
-    wasi: await publish('wasi', new Map([['worker.js', await bundle('wasi', { SHIM_VERSION: JSON.stringify(version('@bjorn3/browser_wasi_shim')) })]])),
+    page: await publish('page', await page()),
+    wasi: await publish('wasi', new Map([['worker.js', await bundle('wasi/worker.js', { SHIM_VERSION: JSON.stringify(version('@bjorn3/browser_wasi_shim')) })]])),
   };
   shim();
   sweep(Object.values(manifest));

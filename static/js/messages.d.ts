@@ -163,10 +163,12 @@ export type SlotMessage = [header: string, body: Uint8Array<ArrayBuffer> | null,
 export interface Manifest {
   pyodide: string;
   python: string;
-  /** The memory of a Python that has all of `python` imported. */
+  /** The worker that starts Python, and the memory of a Python that has all of `python` imported: worker.js, snapshot.bin. */
   provider: string;
   /** What a Python task runs in: worker.js, open.js, snapshot.bin. */
   tasks: string;
+  /** Scripts and styles of the pages. */
+  page: string;
   wasi: string;
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import html
+import json
 import os
 import platform
 from collections.abc import AsyncIterator
@@ -67,6 +69,17 @@ async def test_the_pages(http: ClientSession):
         assert "<title>run</title>" in await page.text()
     async with http.head("/run") as page:
         assert (page.status, await page.read()) == (200, b"")
+
+
+async def test_a_page_names_what_was_built(http: ClientSession, checkout: Path):
+    """Its own scripts and styles by an address that never changes what it gives; all else as it stands in the file."""
+    built = {"wasi": "wasi-1/", "page": "page-0123456789abcdef/"}
+    (checkout / "static" / "vendor" / "manifest.json").write_text(json.dumps(built))
+    (checkout / "templates" / "run.html").write_text('<script src="{{ own }}run.js"></script><meta content="{{ manifest }}">')
+    async with http.get("/run") as page:
+        text = html.unescape(await page.text())
+    assert 'src="/static/vendor/page-0123456789abcdef/run.js"' in text
+    assert f'content="{json.dumps(built)}"' in text
 
 
 async def test_the_pages_of_this_checkout_are_there():

@@ -26,14 +26,15 @@ class Lending {
   /** @type {import('./checks.js').Notice[]} */
   missing = [];
 
-  constructor() {
+  /** @param {Provider} provider which may have been started already */
+  constructor(provider) {
     this.chosen = settings(location.hash);
     this.log = new Log(html('log'), this.chosen.verbose);
     this.view = new View();
     this.pace = new Pace();
     this.wake = new Wake();
     this.lock = new OriginLock(() => this.#taken());
-    this.provider = new Provider((report) => this.#heard(report));
+    this.provider = provider;
   }
 
   begin() {
@@ -42,6 +43,7 @@ class Lending {
     this.view.workers(this.chosen.workers);
     if (this.missing.some(({ kind }) => kind === 'bad')) return this.#enter('impossible');
     this.#listen();
+    this.provider.listen((report) => this.#heard(report));
     this.#enter('idle');
     if (this.chosen.autoconnect) void this.connect();
   }
@@ -71,7 +73,11 @@ class Lending {
   }
 
   async connect() {
-    if (await this.lock.take()) return this.#run();
+    const ours = this.lock.take();
+    if (this.provider.running) this.#enter('starting');
+    else void this.#start(); // Python starts while the lock is asked for
+    if (await ours) return this.#run();
+    this.provider.stop();
     this.#enter('blocked');
     if (await this.lock.wait()) {
       this.log.add('the other tab is gone: lending here');
@@ -105,13 +111,18 @@ class Lending {
   }
 
   async #run() {
-    if (this.provider.running) return this.provider.send({ type: 'connect' });
+    if (this.provider.running || (await this.#start())) this.provider.send({ type: 'connect' });
+  }
+
+  /** Starts Python, which connects when it is told to. */
+  async #start() {
     delete document.documentElement.dataset.finished;
     this.#enter('starting');
     try {
-      await this.provider.start(this.chosen, browserName());
+      return await this.provider.start(this.chosen, browserName());
     } catch (error) {
       this.#crashed(error instanceof Error ? error.message : String(error));
+      return false;
     }
   }
 
@@ -188,8 +199,23 @@ class Lending {
   }
 }
 
+/** Has Python start before the page is all there, where the address asks for that. */
+function early() {
+  const provider = new Provider();
+  try {
+    const chosen = settings(location.hash);
+    const able = notices().every(({ kind }) => kind !== 'bad');
+    if (chosen.autoconnect && able) provider.start(chosen, browserName()).catch(() => {}); // it is started again, and heard then
+  } catch {
+    // what is wrong with the address is told below
+  }
+  return provider;
+}
+
+const provider = early();
+if (document.readyState === 'loading') await new Promise((resolve) => document.addEventListener('DOMContentLoaded', resolve, { once: true }));
 try {
-  new Lending().begin();
+  new Lending(provider).begin();
 } catch (error) {
   html('detail').textContent = error instanceof Error ? error.message : String(error);
 }

@@ -11,10 +11,15 @@ export class Provider {
   #worker = null;
   #starts = 0;
   #build = '';
+  /** @type {Report[]} */
+  #untold = [];
+  /** @type {(report: Report) => void} */
+  #heard = (report) => void this.#untold.push(report);
 
   /** @param {(report: Report) => void} heard */
-  constructor(heard) {
-    this.heard = heard;
+  listen(heard) {
+    this.#heard = heard;
+    this.#untold.splice(0).forEach(heard);
   }
 
   get running() {
@@ -24,21 +29,23 @@ export class Provider {
   /**
    * @param {import('./settings.js').Chosen} chosen
    * @param {string} engine
+   * @returns {Promise<boolean>} whether it was started, and not stopped meanwhile
    * @throws {Error} in words, when what it needs can't be had
    */
   async start(chosen, engine) {
     const start = ++this.#starts;
-    const manifest = await this.#manifest();
-    if (start !== this.#starts) return; // stopped meanwhile
+    const manifest = told() ?? (await this.#manifest());
+    if (start !== this.#starts) return false; // stopped meanwhile
     this.#build = JSON.stringify(manifest);
-    const worker = (this.#worker = new Worker(new URL('../provider/worker.js', import.meta.url), { type: 'module', name: 'provider' }));
-    worker.onmessage = (event) => this.heard(event.data);
+    const worker = (this.#worker = new Worker(`${VENDOR}${manifest.provider}worker.js`, { name: 'provider' }));
+    worker.onmessage = (event) => this.#heard(event.data);
     worker.onerror = (event) => {
       event.preventDefault();
-      this.heard({ type: 'failed', reason: event.message || 'the provider’s script could not be loaded' });
+      this.#heard({ type: 'failed', reason: event.message || 'the provider’s script could not be loaded' });
     };
     const { transport, storage, workers, snapshot } = chosen;
-    this.send({ type: 'start', settings: { transport, storage, workers, engine, vendor: VENDOR, manifest, snapshot, connect: true, limits: LIMITS } });
+    this.send({ type: 'start', settings: { transport, storage, workers, engine, vendor: VENDOR, manifest, snapshot, connect: false, limits: LIMITS } });
+    return true;
   }
 
   /** @param {Command} command */
@@ -68,4 +75,11 @@ export class Provider {
     if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
     return response.json();
   }
+}
+
+/** What was built, as the page says; once, since it may have changed when Python is started again. */
+function told() {
+  const meta = document.querySelector('meta[name=manifest]');
+  meta?.remove();
+  return meta && /** @type {import('../messages.js').Manifest} */ (JSON.parse(meta.getAttribute('content') ?? ''));
 }

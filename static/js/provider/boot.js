@@ -2,13 +2,18 @@
  * Starts Python with the provider's packages: from a memory snapshot, or from nothing where that does not fit.
  * Nothing here knows what the provider does.
  *
- * All that is needed is fetched at the same time; all URLs hold a hash, so caches are never stale.
+ * All that is needed is asked for at the same time; all URLs hold a hash, so what is kept is never stale.
  */
+import { loadPyodide } from 'pyodide';
 import { restore } from '../python/restore.js';
+import { forget, keep, kept } from './kept.js';
 
 /** @typedef {import('pyodide').PyodideAPI} Pyodide */
-/** @typedef {typeof import('pyodide').loadPyodide} LoadPyodide */
-/** @typedef {NonNullable<Parameters<LoadPyodide>[0]>} Options */
+/** @typedef {NonNullable<Parameters<typeof loadPyodide>[0]>} Options */
+/** @typedef {Promise<Uint8Array<ArrayBuffer>>} Bytes */
+
+const KEEP_AFTER_MS = 300;
+const network = globalThis.fetch.bind(globalThis);
 
 /**
  * @param {import('../messages.js').Settings} settings
@@ -18,24 +23,77 @@ import { restore } from '../python/restore.js';
  */
 export async function boot({ vendor, manifest, snapshot }, print) {
   const indexURL = `${vendor}${manifest.pyodide}`;
-  const create = import(`${indexURL}pyodide.asm.mjs`).then((module) => module.default);
-  const bytes = fetchBytes(snapshot ? `${vendor}${manifest.provider}snapshot.bin` : `${vendor}${manifest.python}python.zip`);
-  for (const promise of [create, bytes]) promise.catch(() => {}); // told when it is awaited
-  const { loadPyodide } = /** @type {{loadPyodide: LoadPyodide}} */ (await import(`${indexURL}pyodide.mjs`));
   const options = { indexURL, stdout: print, stderr: print };
-  if (!snapshot) return { pyodide: await plain(loadPyodide, options, bytes), slow: 'this page’s address says so' };
+  const archive = () => fetchBytes(`${vendor}${manifest.python}python.zip`);
+  if (!snapshot) return { pyodide: await plain(options, archive()), slow: 'this page’s address says so' };
+  const pieces = new Pieces();
+  const bytes = pieces.get(`${indexURL}pyodide.asm.wasm`);
+  const packed = pieces.get(`${vendor}${manifest.provider}snapshot.bin`);
+  const program = bytes.then((it) => WebAssembly.compile(it));
+  const create = emscripten(indexURL);
+  for (const promise of [program, create]) promise.catch(() => {}); // told when it is awaited
+  const stdlib = () => Promise.allSettled([packed, program]).then(() => pieces.get(`${indexURL}python_stdlib.zip`));
+  const known = { 'pyodide.asm.wasm': async () => new Response(''), 'python_stdlib.zip': async () => new Response(await stdlib()) };
   try {
-    return { pyodide: await restore(loadPyodide, create, bytes, options), slow: '' };
+    const pyodide = await answered(known, () => restore(loadPyodide, create, packed, options, program));
+    setTimeout(() => void pieces.keep(), KEEP_AFTER_MS);
+    return { pyodide, slow: '' };
   } catch (error) {
     const slow = error instanceof Error ? error.message : String(error);
-    return { pyodide: await plain(loadPyodide, options, fetchBytes(`${vendor}${manifest.python}python.zip`)), slow };
+    await forget().catch(() => {}); // there is nothing, or it can't be reached
+    return { pyodide: await plain(options, archive()), slow };
   }
 }
 
-/** @param {LoadPyodide} loadPyodide @param {Options} options @param {Promise<Uint8Array>} packages a zip */
-async function plain(loadPyodide, options, packages) {
+/** What Python is made of: from here or from the network, to be kept here then. */
+class Pieces {
+  /** @type {Map<string, Bytes>} */
+  #all = new Map();
+  #fetched = false;
+
+  /** @param {string} url @returns {Bytes} */
+  get(url) {
+    const bytes = kept(url).then((here) => {
+      this.#fetched ||= !here;
+      return here ?? fetchBytes(url);
+    });
+    bytes.catch(() => {}); // told when it is awaited
+    this.#all.set(url, bytes);
+    return bytes;
+  }
+
+  async keep() {
+    const all = this.#fetched ? await Promise.all([...this.#all].map(async ([url, bytes]) => /** @type {const} */ ([url, await bytes]))) : [];
+    this.#all.clear();
+    if (all.length) await keep(new Map(all));
+  }
+}
+
+/**
+ * Pyodide fetches by itself what we have already.
+ * @template T
+ * @param {Record<string, () => Promise<Response>>} known by the end of the URL @param {() => Promise<T>} start
+ */
+async function answered(known, start) {
+  const scope = /** @type {any} */ (globalThis);
+  const real = scope.fetch;
+  scope.fetch = (/** @type {string} */ url, /** @type {RequestInit} */ init) => (known[String(url).split('/').at(-1) ?? ''] ?? (() => network(url, init)))();
+  try {
+    return await start();
+  } finally {
+    scope.fetch = real;
+  }
+}
+
+/** Pyodide's larger half, which is read while its program is being compiled. @param {string} [indexURL] @returns {Promise<import('../python/restore.js').Create>} */
+async function emscripten(indexURL) {
+  return (await import(`${indexURL}pyodide.asm.mjs`)).default;
+}
+
+/** @param {Options} options @param {Promise<Uint8Array>} packages a zip */
+async function plain(options, packages) {
   packages.catch(() => {});
-  const pyodide = await loadPyodide(options);
+  const pyodide = await loadPyodide(/** @type {any} */ ({ ...options, createPyodideModule: await emscripten(options.indexURL) }));
   const sitePackages = pyodide.runPython('import site; site.getsitepackages()[0]');
   pyodide.unpackArchive(await packages, 'zip', { extractDir: sitePackages });
   return pyodide;
@@ -43,7 +101,7 @@ async function plain(loadPyodide, options, packages) {
 
 /** @param {string} url @returns {Promise<Uint8Array<ArrayBuffer>>} */
 async function fetchBytes(url) {
-  const response = await fetch(url);
+  const response = await network(url);
   if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
   return new Uint8Array(await response.arrayBuffer());
 }

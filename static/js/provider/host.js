@@ -12,7 +12,7 @@ import { Socket } from './socket.js';
  */
 export function host(settings, protocol, tell) {
   return {
-    pool: new Pool(`${settings.vendor}${settings.manifest.wasi}worker.js`),
+    pool: new Pool(`${settings.vendor}${settings.manifest.wasi}worker.js`, settings.workers),
     interpreters: new Interpreters(settings),
     socket: new Socket(settings.transport, protocol),
     timers: new Timers(),

@@ -19,9 +19,20 @@ export class Pool {
   /** @type {(slot: number, reason: string) => void} */
   #lost = () => {};
 
-  /** @param {string} url of the worker's script */
-  constructor(url) {
+  /** @type {Worker[]} */
+  #ready = [];
+
+  /** @param {string} url of the worker's script @param {number} [count] of slots that will be wanted first */
+  constructor(url, count = 0) {
     this.url = url;
+    while (this.#ready.length < count) {
+      const worker = new Worker(url, { name: 'slot' });
+      worker.onerror = (event) => {
+        event.preventDefault();
+        this.#ready = this.#ready.filter((it) => it !== worker); // the next one tells
+      };
+      this.#ready.push(worker);
+    }
   }
 
   /**
@@ -35,7 +46,7 @@ export class Pool {
 
   /** @param {number} slot @param {string} header the first message */
   start(slot, header) {
-    const worker = new Worker(this.url, { name: `slot ${slot}` });
+    const worker = this.#ready.shift() ?? new Worker(this.url, { name: 'slot' });
     const overdue = setTimeout(() => this.#lose(slot, `it did not start within ${START_SECONDS} s`), START_SECONDS * 1000);
     this.#entries.set(slot, { worker, input: null, overdue });
     worker.onmessage = (event) => {

@@ -2,11 +2,14 @@
 
 const OPEN_SECONDS = 15; // a connection that a policy forbids may fail without a word
 const MAX_BUFFERED = 256 << 20;
+const MAX_EARLY = 64; // frames that wait for Python
 const MAX_REASON = 120; // bytes of UTF-8 that a close frame has room for
 
 export class Socket {
   /** @type {WebSocket | null} */
   #socket = null;
+  /** @type {{socket: WebSocket, heard: MessageEvent[]} | null} */
+  #early = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #overdue;
   #opened = () => {};
@@ -28,28 +31,55 @@ export class Socket {
     this.#lost = lost;
   }
 
+  /** Connects already, for an `open` that is to come soon. What is said until then is kept. */
+  prepare() {
+    try {
+      const socket = new WebSocket(this.url, [this.protocol]);
+      /** @type {MessageEvent[]} */
+      const heard = [];
+      socket.binaryType = 'arraybuffer';
+      socket.onmessage = (event) => void (heard.push(event) > MAX_EARLY && socket.close());
+      this.#early = { socket, heard };
+    } catch {
+      // open() will tell
+    }
+  }
+
   open() {
     this.#drop();
-    let socket;
+    const early = this.#early;
+    this.#early = null;
+    if (early && early.socket.readyState <= WebSocket.OPEN) return this.#use(early.socket, early.heard);
     try {
-      socket = this.#socket = new WebSocket(this.url, [this.protocol]);
+      this.#use(new WebSocket(this.url, [this.protocol]), []);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return queueMicrotask(() => this.#lost(reason)); // a page over https may not use ws:
+      queueMicrotask(() => this.#lost(reason)); // a page over https may not use ws:
     }
+  }
+
+  /** @param {WebSocket} socket @param {MessageEvent[]} heard what it has said already */
+  #use(socket, heard) {
+    this.#socket = socket;
     let up = false;
     this.#overdue = setTimeout(() => this.#lose(unanswered(this.url)), OPEN_SECONDS * 1000);
     socket.binaryType = 'arraybuffer';
-    socket.onopen = () => {
+    const opened = () => {
       up = true;
       clearTimeout(this.#overdue);
       this.#opened();
     };
-    socket.onmessage = (event) => {
+    const message = (/** @type {MessageEvent} */ event) => {
       if (event.data instanceof ArrayBuffer) this.#frame(new Uint8Array(event.data));
       else this.#lose('the broker sent text where binary frames were agreed');
     };
+    socket.onopen = opened;
+    socket.onmessage = message;
     socket.onclose = (event) => this.#lose(reasonOf(event, up, this.url));
+    if (socket.readyState !== WebSocket.OPEN) return;
+    queueMicrotask(() => {
+      for (const tell of [opened, ...heard.map((event) => () => message(event))]) if (this.#socket === socket) tell();
+    });
   }
 
   /** @param {Uint8Array<ArrayBuffer>} frame */
@@ -67,6 +97,8 @@ export class Socket {
 
   /** @param {number} code @param {string} reason */
   close(code, reason) {
+    this.#early?.socket.close();
+    this.#early = null;
     this.#drop(code, reason);
   }
 

@@ -20,6 +20,8 @@ const scope = /** @type {import('../messages.js').WorkerScope} */ (/** @type {un
 
 /** @type {Promise<Provider> | undefined} */
 let provider;
+/** What is to happen as soon as Python is up. @type {(() => void) | undefined} */
+let connect;
 
 /** @param {Report} report */
 function tell(report) {
@@ -29,9 +31,18 @@ function tell(report) {
 /** @param {import('../messages.js').Settings} settings @returns {Promise<Provider>} */
 async function start(settings) {
   const began = performance.now();
-  const { pyodide, slow } = await boot(settings, (line) => tell({ type: 'log', line }));
+  const booted = boot(settings, (line) => tell({ type: 'log', line }));
+  // What Python will want first is on its way while it starts.
+  const given = host(settings, PROTOCOL, tell);
+  connect = () => {
+    settings.connect = true;
+    given.socket.prepare();
+  };
+  if (settings.connect) connect();
+  const { pyodide, slow } = await booted;
+  connect = undefined;
   const main = pyodide.pyimport('pyodide_provider.browser.main');
-  const started = main.start(host(settings, PROTOCOL, tell), JSON.stringify(settings));
+  const started = main.start(given, JSON.stringify(settings));
   main.destroy();
   tell({ type: 'booted', seconds: (performance.now() - began) / 1000, slow });
   return started;
@@ -44,6 +55,7 @@ async function obey(command) {
     await provider;
     return;
   }
+  if (command.type === 'connect' && connect) return connect();
   const python = await provider;
   if (!python) return;
   if (command.type === 'workers') python.workers(command.count);

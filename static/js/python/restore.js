@@ -37,15 +37,16 @@ function fill(module, { size, spans, bytes }) {
   /** @type {Uint8Array} */
   const heap = module.HEAPU8;
   if (heap.length < size) throw new Error(`no memory for Python: ${size} bytes`);
+  const used = module._sbrk(0); // nothing was ever written above
   let [at, end] = [0, 0];
   for (let index = 0; index < spans.length; index += 2) {
     const [offset, length] = [spans[index], spans[index + 1]];
-    heap.fill(0, end, offset);
+    if (end < used) heap.fill(0, end, Math.min(offset, used));
     heap.set(bytes.subarray(at, at + length), offset);
     at += length;
     end = offset + length;
   }
-  heap.fill(0, end);
+  if (end < used) heap.fill(0, end, used);
 }
 
 /**
@@ -53,23 +54,43 @@ function fill(module, { size, spans, bytes }) {
  * @param {Promise<Create>} create the default export of pyodide.asm.mjs
  * @param {Promise<Uint8Array>} packed
  * @param {Parameters<LoadPyodide>[0]} options
- * @param {(settings: Module) => void} [adapt] changes what Emscripten gets
+ * @param {Promise<WebAssembly.Module>} [program] Pyodide's, compiled; without it Pyodide gets it by itself
+ * @param {(imports: any) => void} [adapt] changes what that imports
  * @returns {Promise<Pyodide>} whose standard library may still be on its way: what the snapshot has imported is there
  */
-export async function restore(loadPyodide, create, packed, options, adapt = () => {}) {
+export async function restore(loadPyodide, create, packed, options, program, adapt) {
   // Pyodide looks at the head only after the module is there; until then it may be empty.
   const head = new Uint8Array(HEAD);
   /** @type {Create} */
   const createPyodideModule = async (settings) => {
     settings.preRun[0] = unhurried(settings.preRun[0]);
-    adapt(settings);
-    const [module, snapshot] = await Promise.all([create.then((it) => it(settings)), packed.then(read)]);
+    // Emscripten waits for ever where its program can't be had.
+    const broken = program ? give(settings, program, adapt) : new Promise(() => {});
+    const [module, snapshot] = await Promise.all([Promise.race([create.then((it) => it(settings)), broken]), packed.then(read)]);
     fill(module, snapshot);
     head.set(snapshot.head);
     new DataView(head.buffer).setUint32(4, HEAD, true); // where the heap begins: there is none in here
     return module;
   };
   return loadPyodide(/** @type {any} */ ({ ...options, _loadSnapshot: head, createPyodideModule }));
+}
+
+/**
+ * Has Emscripten take a program that is compiled already.
+ * @param {Module} settings @param {Promise<WebAssembly.Module>} program @param {(imports: any) => void} [adapt]
+ * @returns {Promise<never>} which tells what goes wrong
+ */
+function give(settings, program, adapt) {
+  return new Promise((_, reject) => {
+    settings.instantiateWasm = (/** @type {any} */ imports, /** @type {(instance: WebAssembly.Instance, module: WebAssembly.Module) => void} */ done) => {
+      const error = Symbol('error');
+      imports.env.Jsv_GetError_import = () => error;
+      imports.env.JsvError_Check = (/** @type {unknown} */ value) => (value === error ? 1 : 0);
+      adapt?.(imports);
+      program.then(async (module) => done(await WebAssembly.instantiate(module, imports), module)).catch(reject);
+      return {};
+    };
+  });
 }
 
 /**
@@ -80,3 +101,4 @@ function unhurried(installStdlib) {
   const nothing = { value: () => {} };
   return (/** @type {Module} */ module) => void installStdlib(Object.create(module, { addRunDependency: nothing, removeRunDependency: nothing }));
 }
+

@@ -33,28 +33,22 @@ export class Interpreter {
    */
   async start(loadPyodide, create, pieces, jsglobals) {
     const options = { indexURL: '/', stdLibURL: '/stdlib.zip', lockFileContents: pieces.lock, packageBaseUrl: '/', jsglobals, checkAPIVersion: false, stdin: () => null };
-    const adapt = (/** @type {Module} */ settings) => this.#adapt(settings, pieces.module);
-    this.pyodide = /** @type {any} */ (await restore(loadPyodide, Promise.resolve(create), Promise.resolve(pieces.snapshot), /** @type {any} */ (options), adapt));
+    const [snapshot, program] = [Promise.resolve(pieces.snapshot), Promise.resolve(pieces.module)];
+    const limit = (/** @type {any} */ imports) => this.#limit(imports);
+    this.pyodide = /** @type {any} */ (await restore(loadPyodide, Promise.resolve(create), snapshot, /** @type {any} */ (options), program, limit));
     this.#watchFiles();
     // Python's random numbers and the names of its temporary files are in the snapshot.
     this.pyodide.runPython('import random; random.seed()');
     this.guest = this.pyodide.pyimport('pyodide_provider.guest');
   }
 
-  /** @param {Module} settings @param {WebAssembly.Module} module */
-  #adapt(settings, module) {
-    settings.instantiateWasm = (/** @type {any} */ imports, /** @type {(instance: WebAssembly.Instance, module: WebAssembly.Module) => void} */ done) => {
-      const error = Symbol('error');
-      const resize = imports.env.emscripten_resize_heap;
-      imports.env.emscripten_resize_heap = (/** @type {number} */ size) => {
-        if (size >>> 0 <= this.memory.most) return resize(size);
-        this.memory.refused = size >>> 0;
-        return 0;
-      };
-      imports.env.Jsv_GetError_import = () => error;
-      imports.env.JsvError_Check = (/** @type {unknown} */ value) => (value === error ? 1 : 0);
-      void WebAssembly.instantiate(module, imports).then((instance) => done(instance, module));
-      return {};
+  /** @param {any} imports of Pyodide's program */
+  #limit(imports) {
+    const resize = imports.env.emscripten_resize_heap;
+    imports.env.emscripten_resize_heap = (/** @type {number} */ size) => {
+      if (size >>> 0 <= this.memory.most) return resize(size);
+      this.memory.refused = size >>> 0;
+      return 0;
     };
   }
 
