@@ -106,6 +106,17 @@ test('artifacts are packed to the same bytes each time', () => {
   assert.deepEqual(Object.keys(unzipSync(first)), ['dir/', 'dir/x']);
 });
 
+test('large noise is not packed, all else is', () => {
+  const noise = new Uint8Array(2 * MiB);
+  for (let at = 0; at < noise.length; at += 65_536) crypto.getRandomValues(noise.subarray(at, at + 65_536));
+  const half = noise.slice();
+  half.fill(7, 0, MiB);
+  assert.ok(pack([['noise', noise]]).length > noise.length);
+  assert.ok(pack([['half', half]]).length < 1.1 * MiB);
+  assert.ok(pack([['zeros', new Uint8Array(2 * MiB)]]).length < 10_000);
+  assert.deepEqual(unzipSync(pack([['noise', noise]])).noise, noise);
+});
+
 /** An archive as a Unix tool makes it, each entry with its mode. */
 function unixZip(entries) {
   return zipSync(Object.fromEntries(entries.map(([name, content, mode]) => [name, [bytes(content), { os: 3, attrs: (mode << 16) >>> 0 }]])));

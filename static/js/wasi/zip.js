@@ -2,7 +2,7 @@
  * Zip archives: a rootfs in, artifacts out (APPNOTE 6.3; stored and deflated entries). Nothing an archive says is
  * believed: sizes are counted, checksums compared, before and after unpacking.
  */
-import { inflateSync, zipSync } from 'fflate';
+import { deflateSync, inflateSync, zipSync } from 'fflate';
 import { Fault } from './faults.js';
 import { inflate64 } from './inflate64.js';
 import { plant, Problem, staysInside, Symlink } from './tree.js';
@@ -27,6 +27,9 @@ const MAX_TARGET = 4096; // bytes
 export const MAX_ENTRIES = 65_534;
 const MAX_RATIO = 1000; // deflate can't do better than 1032 (Deflate64 can), and honest archives do worse than 200
 const RATIO_FREE = 16 << 20; // the ratio is no matter below this size
+const WORTH_A_LOOK = 1 << 20; // bytes
+const SAMPLES = 5;
+const SAMPLE = 16 << 10; // bytes
 
 /**
  * @typedef {object} Entry
@@ -213,5 +216,19 @@ export function crc32(bytes) {
  * @param {[string, Uint8Array][]} files  a path that ends with a slash is a directory
  */
 export function pack(files) {
-  return zipSync(Object.fromEntries(files), { level: 6, mtime: new Date(1980, 0, 1) });
+  /** @type {import('fflate').Zippable} */
+  const entries = {};
+  for (const [path, bytes] of files) entries[path] = [bytes, { level: isNoise(bytes) ? 0 : 6 }];
+  return zipSync(entries, { mtime: new Date(1980, 0, 1) });
+}
+
+/** Whether packing would make little of a large file, but take many seconds. @param {Uint8Array} bytes */
+function isNoise(bytes) {
+  if (bytes.length < WORTH_A_LOOK) return false;
+  let packed = 0;
+  for (let part = 0; part < SAMPLES; part++) {
+    const from = Math.floor(((bytes.length - SAMPLE) / (SAMPLES - 1)) * part);
+    packed += deflateSync(bytes.subarray(from, from + SAMPLE), { level: 1 }).length;
+  }
+  return packed > 0.97 * SAMPLES * SAMPLE;
 }
