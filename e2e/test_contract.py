@@ -11,10 +11,11 @@ from playwright.sync_api import Browser, Page
 
 from e2e.chromium import Tab, Watch
 from e2e.processes import BrokerProcess
-from pyodide_provider.core.run import Exited, Failed, Outcome, Params, Run
+from pyodide_provider.core.run import Exited, Failed, File, Outcome, Params, Run
 from pyodide_provider.slot_messages import ended, read_header, runs_message, start_header
 from tests.contract.cases import CASES, GROUPS, LIMITS, Case
 from tests.contract.differences import KNOWN, hold
+from tests.contract.thread_programs import SHARED, threaded
 from tests.contract.transcripts import TRANSCRIPTS
 from wasimoff import Client, Task
 
@@ -47,6 +48,8 @@ OPEN = """async (header) => {
 }"""
 PATIENCE = 60_000
 """Milliseconds for one run."""
+LARGE = threaded("", "", memory=SHARED.replace("2 64", "4800 5000"))
+"""A program with threads and 300 MiB."""
 ASK = "([header, body, patience]) => globalThis.ask(header, body, patience)"
 
 
@@ -57,17 +60,22 @@ class TabSlot:
         self._page = page
         self._start = start_header(f"{url}/api/storage", LIMITS)
         page.goto(url)
-        self._open()
+        self.open()
 
-    def _open(self) -> None:
+    def open(self) -> None:
         said, _ = self._page.evaluate(OPEN, self._start)
         assert read_header(said)["ready"]["engine"].startswith("browser_wasi_shim ")
+
+    def hear(self) -> dict[str, Any]:
+        """What it says next, by itself."""
+        said, _ = self._page.evaluate(ASK, ["{}", "", PATIENCE])
+        return read_header(said)
 
     def run(self, params: Params, patience: int = PATIENCE) -> Outcome:
         header, body = runs_message([Run(1, "task", 1, params)])
         answered = self._page.evaluate(ASK, [header, base64.b64encode(body).decode(), patience])
         if answered is None:
-            self._open()
+            self.open()
             return Failed("the run did not end")
         said, answer = answered
         report = read_header(said)
@@ -96,6 +104,13 @@ def slot(chromium: Browser, module_broker: BrokerProcess) -> Iterator[TabSlot]:
 def test_contract(slot: TabSlot, name: str, case: Case) -> None:
     patience = 5_000 if (name, "tab") in KNOWN else PATIENCE
     hold(name, case, slot.run(case.params, patience), "tab")
+
+
+def test_a_slot_is_spent_when_programs_with_threads_had_much_memory(slot: TabSlot) -> None:
+    for _ in range(2):
+        assert slot.run(Params(File(blob=LARGE))) == Exited(0)
+        assert slot.hear() == {"spent": True}
+        slot.open()
 
 
 SOME = ("endings", "streams", "files", "artifacts", "traps", "exits", "features", *TRANSCRIPTS)

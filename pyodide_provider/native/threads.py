@@ -51,7 +51,7 @@ TABLE_LIMIT = 100_000
 """Elements of a thread's tables."""
 GRACE = 0.05
 """Seconds that threads have to end after their run."""
-JOINING = 0.1
+JOINING = 0.05
 """Seconds that a thread which is one too many waits: one that was joined has still to return."""
 OWN_MEMORY = "a program with threads has one memory, the shared one that it imports"
 I32 = ValType.i32()

@@ -81,6 +81,18 @@ SPAWNING = [
         status=33,
     ),
     Case(
+        "WASI reads memory that was grown just now",
+        threaded(
+            "(call $must (i32.gt_s (memory.grow (i32.const 1)) (i32.const 0)))"
+            "(i32.store (i32.const 240) (i32.sub (i32.mul (memory.size) (i32.const 65536)) (i32.const 2)))"
+            "(i32.store (i32.const 244) (i32.const 2)) (i32.store16 (i32.load (i32.const 240)) (i32.const 0x0a61))"
+            "(call $must (i32.eqz (call $fd_write (i32.const 1) (i32.const 240) (i32.const 1) (i32.const 248))))"
+            "(call $signal (i32.const 4))",
+            times(ROUNDS, "(call $start (i32.const 0)) (call $await (i32.const 4) (i32.add (local.get $n) (i32.const 1)))"),
+        ),
+        stdout=b"a\n" * ROUNDS,
+    ),
+    Case(
         "globals are each thread's own",
         threaded(
             "(global.set $mine (i32.const 7)) (call $signal (i32.const 4))",

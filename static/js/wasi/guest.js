@@ -39,16 +39,9 @@ export class Guest {
   /** @param {number} ptr @param {number} length @param {number} align @returns {number} the pointer, unsigned */
   #check(ptr, length, align) {
     const at = ptr >>> 0;
-    if (at + length > this.view.byteLength && !this.#grown(at + length)) throw outside();
+    if (at + length > this.view.byteLength) throw outside();
     if (at % align) throw new Stop(`Pointer not aligned to ${align}: Region { start: ${at}, len: ${length} }`);
     return at;
-  }
-
-  /** Another thread may have grown the memory, which shows here a little later, or at once when we look so. @param {number} end */
-  #grown(end) {
-    if (this.view.buffer instanceof ArrayBuffer) return false;
-    this.memory?.grow(0);
-    return end <= this.view.byteLength;
   }
 
   /** @param {number} ptr */

@@ -18,6 +18,7 @@ import { executeThreads } from './threads/execute.js';
 
 const PAUSES = [0, 20, 200]; // ms, before a run is tried again that found no memory
 const INLINE = 1 << 20; // bytes of a stream or an archive that go in the message, also when it may be stored
+const MOST_LEFT = 256 << 20; // bytes of shared memories of earlier runs
 const NOTHING = new Uint8Array(0);
 
 export class Slot {
@@ -27,6 +28,7 @@ export class Slot {
   /** Standard input of the interactive run to come, or that runs. @type {{key: number, memory: SharedArrayBuffer} | null} */
   #input = null;
   #crew = new Crew();
+  #left = 0; // bytes that runs with threads had: a browser may not notice how large they are, and keep them
 
   /**
    * @param {import('../messages.js').StartField} start
@@ -75,7 +77,9 @@ export class Slot {
       }
       if (run.by_reference && isLarge(end)) end = await this.#stored(end);
       if (run.interactive) this.#input = null;
-      this.outbox.after(run, end, this.#waiting.length > 0);
+      const spent = this.#left > MOST_LEFT;
+      this.outbox.after(run, end, this.#waiting.length > 0 && !spent);
+      if (spent) return this.send(JSON.stringify({ spent }), NOTHING);
     }
     this.#busy = false;
   }
@@ -113,6 +117,7 @@ export class Slot {
       const atHand = { program, root, stdin };
       if (!program.threads) return this.#do(run, atHand);
       const ran = await executeThreads(this.host, this.#crew, program.threads, this.#given(run, atHand));
+      this.#left += ran.memory;
       return told(run, atHand, ran);
     } catch (thrown) {
       return { key: run.key, seconds: 0, ...failure(thrown) };

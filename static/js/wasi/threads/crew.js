@@ -1,12 +1,12 @@
-/** The workers that do a slot's threads: started when they are needed, a few at a time, and kept for the next threads. */
+/** The workers that do a slot's threads: started when they are needed, a few at a time, and kept for the next threads of the run. */
 import { Box } from './mailbox.js';
 
 const STARTING = 4; // at a time: a program that starts too many is stopped before they are all there
-const KEPT = 8; // idle ones between runs
+const SPARE = 2; // that wait for the next run, once there was one
 
 /** @typedef {import('./thread.js').Start} Start */
 /** @typedef {import('./thread.js').ThreadEnd} ThreadEnd */
-/** @typedef {{worker: Worker, box: Box, ready: boolean, began: number}} Hand */
+/** @typedef {{worker: Worker, box: Box, ready: boolean, began: number, used: boolean}} Hand  `used`: it may still hold a memory */
 /** @typedef {{ended: (end: ThreadEnd, hand: Hand) => void, rung: () => void}} Listener */
 
 export class Crew {
@@ -35,7 +35,8 @@ export class Crew {
     this.#listener = null;
     this.#waiting = [];
     for (const hand of this.busy) this.#end(hand);
-    for (const hand of [...this.#others].slice(KEPT)) this.#end(hand);
+    for (const hand of this.#others) if (hand.used) this.#end(hand);
+    while (this.#others.size < SPARE) this.#hire();
   }
 
   #assign() {
@@ -47,6 +48,7 @@ export class Crew {
       this.busy.add(hand);
       hand.box.clear();
       hand.began = performance.now();
+      hand.used = true;
       hand.worker.postMessage({ thread: start });
     }
     const coming = [...this.#others].filter(({ ready }) => !ready).length;
@@ -56,7 +58,7 @@ export class Crew {
   #hire() {
     const worker = new Worker(location.href, { name: 'thread' });
     /** @type {Hand} */
-    const hand = { worker, box: new Box(), ready: false, began: 0 };
+    const hand = { worker, box: new Box(), ready: false, began: 0, used: false };
     this.#others.add(hand);
     worker.onmessage = ({ data }) => this.#heard(hand, data);
     worker.onerror = (event) => {

@@ -12,7 +12,7 @@ import { Bell } from './mailbox.js';
 import { thrownBy } from './thread.js';
 
 const MOST_ID = 2 ** 29 - 1;
-const JOINING = 100; // ms that a thread which is one too many waits: one that was joined has still to return
+const JOINING = 50; // ms that a thread which is one too many waits: one that was joined has still to return
 const TURN = 8; // ms of answering before others in this worker have their turn
 const LINGER = 0.2; // ms that the next call is waited for
 const EVERY = 5; // ms between two looks whether there is input
