@@ -64,6 +64,9 @@ class AsyncClient:
         self._opened: Asking | None = None
         self._closed = False
 
+    def __repr__(self) -> str:
+        return f"<wasimoff.AsyncClient {self.url}>"
+
     async def __aenter__(self) -> AsyncClient:
         return self
 

@@ -1,10 +1,12 @@
-"""A progress bar for executors, in terminals and notebooks: calls done of those begun. Imports rich when one is shown."""
+"""A progress bar for executors: calls done of those begun. Imports `notebook`, and rich when a terminal is to show one."""
 
 from __future__ import annotations
 
 import sys
 import threading
 from typing import TYPE_CHECKING, Protocol
+
+from .notebook import NotebookBar
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -27,7 +29,7 @@ class Hidden:
 
 
 class Shown:
-    """A bar that appears with the first call. rich draws it, in Jupyter as HTML."""
+    """A bar on a terminal that appears with the first call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,7 +63,7 @@ class Shown:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]}"))
-        console = Console() if in_notebook() else Console(stderr=True)
+        console = Console(stderr=True)
         # What the program prints goes above the bar where both are on the screen, and is left alone where it is not.
         both = sys.stdout.isatty()
         times = (TimeElapsedColumn(), TimeRemainingColumn())
@@ -82,4 +84,6 @@ def in_notebook() -> bool:
 
 def bar(wanted: bool) -> Bar:
     """The bar that is asked for; none where nobody could see it."""
-    return Shown() if wanted and (in_notebook() or sys.stderr.isatty()) else Hidden()
+    if wanted and in_notebook():
+        return NotebookBar()
+    return Shown() if wanted and sys.stderr.isatty() else Hidden()

@@ -10,6 +10,9 @@ from .errors import TaskFailed
 from .kept import Kept
 from .usage import Usage
 
+SHOWN = 4096
+"""Bytes of each stream that a notebook shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class TraceEvent:
@@ -105,6 +108,23 @@ class Result:
         if self.label:
             parts.append(f"label={self.label!r}")
         return f"Result({', '.join(parts)}, index={self.index})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from .notebook import table
+
+        what = f"Result {self.label or self.index}: {'ok' if self.ok else 'failed'}"
+        by = f"{self.provider}, {self.seconds:.3f} s" if self.provider else ""
+        stdout, stderr = (_beginning(stream) for stream in (self.stdout, self.stderr))
+        archive = f"{self.archive.size if isinstance(self.archive, Kept) else len(self.archive)} bytes" if self.archive else ""
+        exit_code = "" if self.status is None else str(self.status)
+        rows = {"error": self.error, "exit code": exit_code, "stdout": stdout, "stderr": stderr, "artifacts": archive, "by": by}
+        return table(what, rows)
+
+
+def _beginning(stream: bytes) -> str:
+    shown = stream[:SHOWN].decode("utf-8", "replace")
+    return shown if len(stream) <= SHOWN else f"{shown}… ({len(stream)} bytes in all)"
 
 
 def _short(value: str | bytes) -> str:

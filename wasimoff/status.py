@@ -1,4 +1,4 @@
-"""What the broker says of itself: `GET /api/status`. Standard library only."""
+"""What the broker says of itself: `GET /api/status`. Standard library only, and `notebook` where it is shown."""
 
 from __future__ import annotations
 
@@ -48,6 +48,17 @@ class Status:
     def slots(self) -> int:
         """How many tasks all providers run at once."""
         return sum(p.concurrency for p in self.providers)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from .notebook import table
+
+        tasks = f"{self.waiting} waiting, {self.running} running, {self.done} done, {self.failed} failed"
+        lending = "\n".join(
+            f"{p.name} ({p.engine}): {p.running} of {p.concurrency} slots busy, {p.done} done" for p in self.providers
+        )
+        rows = {"tasks": tasks, "providers": lending or "none", "note": self.note}
+        return table(f"wasimoff broker {self.version}, {self.slots} slots", rows)
 
 
 def parse(document: Any) -> Status:

@@ -59,6 +59,9 @@ class Client:
         """The broker's."""
         return self._client.url
 
+    def __repr__(self) -> str:
+        return f"<wasimoff.Client {self.url}>"
+
     def __enter__(self) -> Client:
         return self
 
