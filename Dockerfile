@@ -52,10 +52,12 @@ RUN python -m venv --without-pip .venv \
 
 FROM python AS provider
 LABEL org.opencontainers.image.title="wasimoff provider" \
-      org.opencontainers.image.description="Lends this machine to a wasimoff broker: runs WASI tasks under wasmtime." \
+      org.opencontainers.image.description="Lends this machine to a wasimoff broker: runs WASI tasks under wasmtime, Python tasks under Node." \
       org.opencontainers.image.licenses="MIT"
 COPY --from=provider-packages /app/.venv/ .venv/
 COPY --from=project /app/ ./
+# For Python tasks: what else they need comes from the broker.
+COPY --from=pages /usr/local/bin/node /usr/local/bin/
 ENV XDG_CACHE_HOME=/cache
 RUN install --directory --owner=wasimoff --group=wasimoff --mode=0700 /cache
 VOLUME /cache

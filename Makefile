@@ -41,6 +41,7 @@ check: setup ## linters, types, import contracts, generated code (seconds)
 	$(BIN)/lint-imports
 	node_modules/.bin/tsc --project static/js/tsconfig.json
 	node_modules/.bin/tsc --project wasi-apps/web_demo/tsconfig.json
+	node_modules/.bin/tsc --project pyodide_provider/native/python/tsconfig.json
 	$(BIN)/python scripts/proto.py --check
 	$(BIN)/python scripts/tables.py --check
 	$(BIN)/python scripts/dockerfile.py

@@ -18,6 +18,7 @@ Params: TypeAlias = pb.Task.Wasip1.Params | pb.Task.Pyodide.Params
 
 THREADS = "wasip1-threads"
 INTERACTIVE = "interactive"
+PYTHON_NETWORK = "pyodide-network"
 MAX_ROOTS = 16
 MAX_SHARED = 256
 DATA = frozenset({"stdin_file", "pickle_file", "shared"})
@@ -89,6 +90,11 @@ def needs(kind: str, own: bool, threads: bool) -> frozenset[str]:
     """What a provider must offer: the same object for the same answer."""
     more = {OWN: own, THREADS: threads}
     return frozenset({kind, *(name for name, needed in more.items() if needed)})
+
+
+@cache
+def networked(needed: frozenset[str]) -> frozenset[str]:
+    return needed | {PYTHON_NETWORK}
 
 
 @cache

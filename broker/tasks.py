@@ -16,7 +16,7 @@ from broker.errors import Refused
 from broker.following import Feed, Follower
 from broker.inlining import Inlining
 from broker.modules import Modules
-from broker.params import DATA, PLAIN, Caps, Params, inline, interactively, is_plain, look, needs
+from broker.params import DATA, PLAIN, Caps, Params, inline, interactively, is_plain, look, needs, networked
 from broker.replies import Reply, Request, Response, address, asked
 from broker.trace import Event, stamp
 from pyodide_provider.wire import messages_pb2 as pb
@@ -115,7 +115,8 @@ class Tasks:
                 own = own or not self._inlining.fits(request)
         self._caps.apply(params)
         if isinstance(params, pb.Task.Pyodide.Params):
-            return "", needs("pyodide", own, False)
+            needed = needs("pyodide", own, False)
+            return "", networked(needed) if params.network else needed
         threads = self._modules.threaded.get(module)
         if threads is None:
             threads = self._threaded(module)

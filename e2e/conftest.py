@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from e2e.chromium import Tab, Watch, launch
+from e2e.hosts import KINDS, lending
 from e2e.processes import ROOT, BrokerProcess
 from wasimoff import Client
 
@@ -80,6 +81,25 @@ def new_tab(context: BrowserContext, watch: Watch) -> Callable[[], Tab]:
 @pytest.fixture
 def tab(new_tab: Callable[[], Tab]) -> Tab:
     return new_tab()
+
+
+@dataclass(frozen=True)
+class Lender:
+    """A broker, and one provider of a kind with two workers."""
+
+    broker: BrokerProcess
+    client: Client
+    kind: str
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def lender(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Lender]:
+    """One of each kind for all tests of a module, which leave it as they found it."""
+    broker = BrokerProcess()
+    with Client(broker.url) as client, lending(request.param, broker.url, chromium, workers=2):
+        yield Lender(broker, client, request.param)
+    print(broker.output)
+    broker.close()
 
 
 @dataclass(frozen=True)

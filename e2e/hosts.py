@@ -1,4 +1,4 @@
-"""One provider of a kind, with one worker, for tests that hold both hosts to the same."""
+"""One provider of a kind for tests that hold both hosts to the same."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Host:
 
 
 @contextmanager
-def lending(kind: str, url: str, chromium: Browser, *arguments: str) -> Iterator[Host]:
+def lending(kind: str, url: str, chromium: Browser, *arguments: str, workers: int = 1) -> Iterator[Host]:
     """`arguments` are for a native one."""
     if kind == "native":
-        running = Running("-m", "pyodide_provider", "--url", url, "--workers", "1", "--name", "native", *arguments)
+        running = Running("-m", "pyodide_provider", "--url", url, "--workers", str(workers), "--name", "native", *arguments)
         try:
-            running.wait_for("connected")
+            running.wait_for("Python tasks")
             yield Host("native", None)
         finally:
             print(running.output)
@@ -37,7 +37,7 @@ def lending(kind: str, url: str, chromium: Browser, *arguments: str) -> Iterator
     context = chromium.new_context()
     watch = Watch(context)
     try:
-        tab = Tab(context.new_page()).open(url, workers=1, name="tab").lending(1)
+        tab = Tab(context.new_page()).open(url, workers=workers, name="tab").lending(workers)
         yield Host("tab", tab.page)
     finally:
         context.close()

@@ -10,12 +10,13 @@ import pytest
 from playwright.sync_api import Browser
 
 from e2e.chromium import Tab
-from e2e.conftest import Lent
+from e2e.conftest import Lender, Lent
 from e2e.processes import TESTING, BrokerProcess
 from e2e.python import ask, value
 from pyodide_provider.wire import messages_pb2 as pb
 
 MIB = 1 << 20
+LIMITS = pb.Task.Limits(memory=256 * MIB, output=4 * MIB, files=32 * MIB, wall_ms=10_000)
 
 
 @pytest.fixture
@@ -41,9 +42,9 @@ def ear() -> Iterator[tuple[int, list[str]]]:
     thread.join()
 
 
-def alive(lent: Lent) -> None:
-    assert value(ask(lent.broker.url, script="6 * 7")) == 42
-    assert lent.client.run(TESTING / "noop.wasm").ok
+def alive(lender: Lender) -> None:
+    assert value(ask(lender.broker.url, script="6 * 7")) == 42
+    assert lender.client.run(TESTING / "noop.wasm").ok
 
 
 HARM = {
@@ -53,6 +54,9 @@ HARM = {
     "wants 4 GB": ("x = []\nwhile True:\n    x.append(bytearray(50_000_000))", "memory limit exceeded"),
     "recurses": ("def f():\n    return f()\nf()", "RecursionError"),
     "breaks pickle": ("import pickle\npickle.dumps = pickle.loads = None\npickle.Pickler = 1\n7", ""),
+    "signals its parent": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", ""),
+    "never ends its wait": ("import asyncio\nawait asyncio.wait_for(asyncio.Future(), 0.2)", "TimeoutError"),
+    "breaks all of Python": ("import builtins\nfor n in dir(builtins): setattr(builtins, n, None)", "time limit exceeded"),
     "crashes C": ("import ctypes\nctypes.string_at(0xFFFFFF0, 100)", ""),
     "raises what can't be printed": ("class E(Exception):\n    def __str__(self):\n        raise self\nraise E()", "E"),
     "prints for ever": ("while True:\n    print('x' * 100_000)", "output limit exceeded"),
@@ -61,19 +65,19 @@ HARM = {
 
 
 @pytest.mark.parametrize("name", HARM)
-def test_it_comes_back_as_an_error(lent: Lent, name: str) -> None:
+def test_it_comes_back_as_an_error(lender: Lender, name: str) -> None:
     script, told = HARM[name]
-    response = ask(lent.broker.url, script=script, limits=pb.Task.Limits(memory=256 * MIB, output=4 * MIB, files=32 * MIB))
+    response = ask(lender.broker.url, script=script, limits=LIMITS)
     if name != "breaks pickle":
         assert told in response.error
         assert response.error
-    alive(lent)
+    alive(lender)
 
 
-def test_an_endless_loop_is_stopped_at_its_limit(lent: Lent) -> None:
-    response = ask(lent.broker.url, script="while True: pass", limits=pb.Task.Limits(wall_ms=500))
+def test_an_endless_loop_is_stopped_at_its_limit(lender: Lender) -> None:
+    response = ask(lender.broker.url, script="while True: pass", limits=pb.Task.Limits(wall_ms=500))
     assert response.error.startswith("time limit exceeded")
-    alive(lent)
+    alive(lender)
 
 
 ESCAPES = '''
@@ -93,7 +97,8 @@ from pyodide.code import run_js
 url = "http://localhost:{port}/"
 for scope_name, scope in [("js", js), ("module", pyodide_js._module), ("api", pyodide_js._api)]:
     for name in """fetch XMLHttpRequest WebSocket importScripts Worker EventSource indexedDB caches BroadcastChannel navigator
-        postMessage self globalThis WebTransport close""".split():
+        postMessage self globalThis WebTransport close process require module Buffer global setImmediate
+        WorkerGlobalScope""".split():
         tried.append((scope_name + "." + name, "there" if getattr(scope, name, None) is not None else "absent", ""))
 await attempt("run_js fetch", lambda: run_js("fetch('" + url + "')"))
 await attempt("run_js self", lambda: run_js("globalThis.fetch"))
@@ -106,18 +111,41 @@ def connect():
     s = socket.create_connection(("localhost", {port}), 2)
     s.sendall(b"hello")
 await attempt("socket", connect)
+for place in ("node:fs", "fs", "node:child_process", "node:net", "node:process", "node:module", "node:worker_threads"):
+    for way in ("import('%s')", "globalThis.require('%s')", "globalThis.process.getBuiltinModule('%s')"):
+        code = way % place
+        await attempt("run_js " + code, lambda: run_js(code))
+        await attempt("Function " + code, lambda: js.Object.constructor("return " + code)())
+        await attempt("async " + code, lambda: run_js("(async () => { await null; return " + code + " })()"))
+for reach in ("setTimeout", "console.log", "TextDecoder", "AbortController", "performance.now", "Object", "clearTimeout"):
+    owner = js
+    for part in reach.split("."):
+        owner = getattr(owner, part)
+    await attempt("process by " + reach, lambda: owner.constructor("return process")())
+    await attempt("require by " + reach, lambda: owner.constructor("return require")())
+for name in ("_stdout", "_stderr", "constructor.constructor('return process')"):
+    got = "{ const it = globalThis.console." + name + "; if (!it) throw Error('absent'); it }"
+    await attempt("console." + name, lambda: run_js(got))
+import os
+for path in ("/etc/passwd", "/proc/self/environ", "/proc/1/environ", "/root", "/home/pyodide/.ssh", "/proc/self/fd"):
+    await attempt("open " + path, lambda: open(path).read())
+await attempt("kill", lambda: os.kill(os.getppid(), 9))
+await attempt("system", lambda: __import__("subprocess").run(["id"]))
+await attempt("fork", lambda: os.fork())
+FS = pyodide_js._module.FS
+await attempt("mount", lambda: FS.mount(FS.filesystems.NODEFS, run_js("({root: '/etc'})"), "/mnt"))
 await attempt("urllib", lambda: __import__("urllib.request", fromlist=["x"]).urlopen(url, timeout=2).read())
 tried
 '''
 
 
-def test_it_reaches_no_network_storage_or_other_worker(lent: Lent, ear: tuple[int, list[str]]) -> None:
+def test_it_reaches_no_network_storage_or_other_worker(lender: Lender, ear: tuple[int, list[str]]) -> None:
     port, heard = ear
-    tried = value(ask(lent.broker.url, script=ESCAPES.replace("{port}", str(port))))
+    tried = value(ask(lender.broker.url, script=ESCAPES.replace("{port}", str(port))))
     assert [entry for entry in tried if entry[1] in ("there", "done") and entry[0] != "loadPackage"] == []
-    assert len(tried) > 50
+    assert len(tried) > 150
     assert heard == []
-    alive(lent)
+    alive(lender)
 
 
 def test_network_is_refused_unless_the_operator_gives_it(lent: Lent) -> None:

@@ -34,8 +34,9 @@ MAX_MESSAGE = 64 << 20
 """Bytes of a frame that a broker takes; it would close the link over a larger one, and lose all that runs here."""
 MAX_UNSENT = 1 << 20
 """Bytes that wait to leave, above which what tasks write is not told as they write it: their ends hold all of it."""
-WASIP1, THREADS, PYTHON = "wasip1", "wasip1-threads", "pyodide"
-"""The kinds of tasks that providers take; those with THREADS are of WASIP1, too."""
+WASIP1, THREADS = "wasip1", "wasip1-threads"
+PYTHON, PYTHON_NETWORK = "pyodide", "pyodide-network"
+"""The kinds of tasks that providers take; those with THREADS are of WASIP1, too, those with PYTHON_NETWORK of PYTHON."""
 INTERACTIVE = "interactive"
 """Among the kinds: standard input may come while a task runs."""
 
@@ -92,6 +93,11 @@ class Runtime:
         """A binary frame came from the broker."""
         self._inbox.append(frame)
         self._turn()
+
+    def offer(self, kinds: Sequence[str], engine: str) -> None:
+        """Take tasks of these kinds from now on."""
+        self._kinds, self._engine = kinds, engine
+        self.feed(e.OfferChanged())
 
     def status(self) -> Status:
         return replace(self.state.status(), peers=self._peers, throughput=self._throughput)

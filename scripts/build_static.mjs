@@ -3,7 +3,7 @@
  * tasks run in, the WASI worker as one file.
  *
  * Every group lives in a directory named after the hash of what it is made of, so that its files may be cached for ever;
- * manifest.json says which directories are current. Big files get .br and .gz siblings. Nothing changed: nothing done.
+ * manifest.json says which directories are current, native.json what native providers fetch. Big files get .br and .gz siblings. Nothing changed: nothing done.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
@@ -163,30 +163,47 @@ function memory(group, interpreter, archive, script, more = new Map()) {
   return publish(group, inputs, async () => new Map([...more, ['snapshot.bin', await snapshot(ROOT, archive, script)]]));
 }
 
+/**
+ * What native providers fetch, which check it: the path below vendor/ and the digest of each file.
+ * @param {Record<string, string>} paths
+ */
+function digests(paths) {
+  const ref = (/** @type {string} */ path) => `sha256:${createHash('sha256').update(readFileSync(join(VENDOR, path))).digest('hex')}`;
+  return Object.fromEntries(Object.entries(paths).map(([name, path]) => [name, [path, ref(path)]]));
+}
+
 async function main() {
   mkdirSync(VENDOR, { recursive: true });
   const wheels = join(VENDOR, '.wheels');
   const archive = pythonArchive(ROOT, wheels);
   const task = await bundle('python/worker.js');
+  const native = await bundle('python/native.js');
   const interpreter = await publish(`pyodide-${version('pyodide')}`, pyodide());
   const manifest = {
     pyodide: interpreter,
     python: await publish('python', new Map([['python.zip', archive]])),
     provider: await memory('provider', interpreter, archive, 'import pyodide_provider.browser.main', new Map([['worker.js', await bundle('provider/worker.js')]])),
     // The same script under two names: the broker gives them different content security policies.
-    tasks: await memory('tasks', interpreter, taskArchive(ROOT, wheels), 'import pyodide_provider.guest, pyodide.code', new Map([['worker.js', task], ['open.js', task]])),
+    tasks: await memory('tasks', interpreter, taskArchive(ROOT, wheels), 'import pyodide_provider.guest, pyodide.code', new Map([['worker.js', task], ['open.js', task], ['native.js', native]])),
     page: await publish('page', await page()),
     wasi: await publish('wasi', new Map([['worker.js', await bundle('wasi/worker.js', { SHIM_VERSION: JSON.stringify(version('@bjorn3/browser_wasi_shim')) })]])),
   };
+  const { pyodide: engine, tasks } = manifest;
+  const pieces = { script: `${tasks}native.js`, module: `${engine}pyodide.asm.wasm`, snapshot: `${tasks}snapshot.bin`, stdlib: `${engine}python_stdlib.zip`, lock: `${engine}pyodide-lock.json` };
   shim();
   sweep(Object.values(manifest));
-  const path = join(VENDOR, 'manifest.json');
-  const text = `${JSON.stringify(manifest, null, 2)}\n`;
-  if (!existsSync(path) || readFileSync(path, 'utf8') !== text) {
-    writeFileSync(`${path}.new`, text);
-    renameSync(`${path}.new`, path);
-    console.log(relative(ROOT, path));
-  }
+  current('native.json', digests(pieces));
+  current('manifest.json', manifest);
+}
+
+/** @param {string} name @param {unknown} document */
+function current(name, document) {
+  const path = join(VENDOR, name);
+  const text = `${JSON.stringify(document, null, 2)}\n`;
+  if (existsSync(path) && readFileSync(path, 'utf8') === text) return;
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+  console.log(relative(ROOT, path));
 }
 
 try {

@@ -105,6 +105,8 @@ def lay_out(stages: dict[str, Stage], name: str, files: Sequence[str], root: Pat
         elif word == "COPY":
             line = copy(text)
             for source in line.sources:
+                if line.stage and source.startswith("/") and not source.startswith(WORKDIR):
+                    continue  # a base image's: this machine's own stands in for it
                 if line.stage:
                     origin = lay_out(stages, line.stage, files, root, run)
                     _copy(origin / source.removeprefix(WORKDIR).strip("/"), folder / line.target)

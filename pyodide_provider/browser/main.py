@@ -13,7 +13,7 @@ from pyodide.ffi import create_proxy, to_js
 
 from ..core.events import ConnectWanted, DisconnectWanted, DrainWanted, WorkersWanted
 from ..core.state import State
-from ..runtime import INTERACTIVE, PYTHON, THREADS, WASIP1, Runtime
+from ..runtime import INTERACTIVE, PYTHON, PYTHON_NETWORK, THREADS, WASIP1, Runtime
 from ..slot_messages import blob_message
 from .blobs import PushedBlobs
 from .clock import BrowserClock
@@ -45,7 +45,7 @@ class Provider:
             BrowserClock(js_host, keep),
             self._sink,
             settings["engine"],
-            (WASIP1, PYTHON, THREADS, INTERACTIVE) if js_host.isolated else (WASIP1, PYTHON),
+            (WASIP1, PYTHON, PYTHON_NETWORK, *((THREADS, INTERACTIVE) if js_host.isolated else ())),
         )
         self._slots.feed = transport.feed = self._runtime.feed
         transport.receive = self._runtime.receive

@@ -147,6 +147,11 @@ class WallDue:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferChanged:
+    """The platform takes other kinds of tasks than before."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunsEnded:
     slot: int
     ended: tuple[Ended, ...]
@@ -173,5 +178,6 @@ Event: TypeAlias = (
     | RunBegan
     | WallDue
     | OutputWritten
+    | OfferChanged
     | RunsEnded
 )

@@ -21,6 +21,7 @@ from .events import (
     LinkLost,
     LinkOpened,
     ListingAsked,
+    OfferChanged,
     OutputWritten,
     PeerFaulted,
     ReconnectDue,
@@ -165,6 +166,10 @@ class State:
         if self.link.up:
             self._listings.append(event.sequence)
             self._unsettled = True
+
+    def _offer(self, event: OfferChanged, now: float, out: list[Instruction]) -> None:
+        self._announced = -1
+        self._unsettled = True
 
     def _run(self, event: RunAsked, now: float, out: list[Instruction]) -> None:
         if not self.link.up:
@@ -403,6 +408,7 @@ _HANDLERS: dict[type[Event], Callable[[State, Any, float, list[Instruction]], No
     PeerFaulted: State._move_link,
     ReconnectDue: State._move_link,
     ListingAsked: State._listing,
+    OfferChanged: State._offer,
     RunAsked: State._run,
     InputArrived: State._input,
     CancelAsked: State._cancel,

@@ -25,19 +25,20 @@ def pack(header: str, body: Sequence[bytes] = ()) -> list[bytes]:
     return [b"".join((head, *body))] if size < 65536 else [head, *body]
 
 
-def sizes(prefix: bytes | bytearray) -> tuple[int, int]:
+def sizes(prefix: bytes | bytearray, most: int = MAX_BODY) -> tuple[int, int]:
     """(header, body) lengths. Raises FrameError when they can't be."""
     header, body = PREFIX.unpack_from(prefix)
-    if header > MAX_HEADER or body > MAX_BODY:
+    if header > MAX_HEADER or body > most:
         raise FrameError(f"a frame of {header} + {body} bytes")
     return header, body
 
 
 class FrameReader:
-    """Frames out of chunks as they come."""
+    """Frames out of chunks as they come, with bodies of at most `most` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_BODY) -> None:
         self._buffer = bytearray()
+        self._most = most
 
     def feed(self, data: bytes) -> Iterator[tuple[str, bytes]]:
         """(header, body) of every frame that is whole by now. Raises FrameError."""
@@ -46,7 +47,7 @@ class FrameReader:
         at = 0
         try:
             while len(buffer) - at >= PREFIX.size:
-                header, body = sizes(buffer[at : at + PREFIX.size])
+                header, body = sizes(buffer[at : at + PREFIX.size], self._most)
                 begin = at + PREFIX.size
                 end = begin + header + body
                 if len(buffer) < end:

@@ -23,10 +23,12 @@ from ..errors import UsageError
 from ..runtime import INTERACTIVE, THREADS, WASIP1, Runtime
 from . import limits
 from .blob_cache import BlobCache, default_folder
+from .python.offer import PythonOffer
 from .scratch import Scratch, sweep
 from .slots import ProcessSlots, Settings
 from .websocket import WebSocket, base_url, socket_url
 
+KINDS = (WASIP1, THREADS, INTERACTIVE)
 DEFAULT_URL = "http://localhost:4080"
 STATUS_EVERY = 10.0
 """Seconds between two status lines, at least."""
@@ -66,6 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--workers", default="max", metavar="N|max", help="tasks to run at once (default: max, one per processor)")
     add("--name", default=gethostname(), help="what the broker calls this provider (default: %(default)s)")
     add("--cache", type=Path, metavar="DIR", help=f"for programs and compiled code (default: {default_folder()})")
+    add("--python", choices=("auto", "off"), default="auto", help="Python tasks, where there is a Node (default: auto)")
     add("--verbose", action="store_true", help="also tell when workers start and end")
     return parser
 
@@ -73,10 +76,12 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """The command line. Gives the exit code."""
     given = make_parser().parse_args(argv)
-    return run(given.url, given.workers, given.name, given.cache, verbose=given.verbose)
+    return run(given.url, given.workers, given.name, given.cache, python=given.python != "off", verbose=given.verbose)
 
 
-def run(url: str, workers: str = "max", name: str = "", cache: Path | None = None, *, verbose: bool = False) -> int:
+def run(
+    url: str, workers: str = "max", name: str = "", cache: Path | None = None, *, python: bool = True, verbose: bool = False
+) -> int:
     """Provide until told to leave. Gives the exit code; what is wrong with the arguments is told on stderr."""
     try:
         base, count = base_url(url), parse_workers(workers)
@@ -89,7 +94,7 @@ def run(url: str, workers: str = "max", name: str = "", cache: Path | None = Non
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
-        return _runner()(_provide(base, count, name, kept, scratch, engine, verbose))
+        return _runner()(_provide(base, count, name, kept, scratch, engine, python, verbose))
     finally:
         scratch.remove()
 
@@ -109,16 +114,23 @@ def _runner() -> Callable[..., int]:
     return uvloop.run
 
 
-async def _provide(base: str, workers: int, name: str, cache: BlobCache, scratch: Scratch, engine: str, verbose: bool) -> int:
+async def _provide(
+    base: str, workers: int, name: str, cache: BlobCache, scratch: Scratch, engine: str, python: bool, verbose: bool
+) -> int:
     loop = asyncio.get_running_loop()
     voice = Voice()
     settings = Settings(f"{base}/api/storage", cache.folder, scratch.path, engine, limits.OUTPUT, limits.FILES)
-    slots = ProcessSlots(settings, voice.log if verbose else None)
+    offer = PythonOffer(base, cache, workers, voice.log) if python else None
+    slots = ProcessSlots(settings, voice.log if verbose else None, offer)
     socket = WebSocket(socket_url(base, name))
     state = State(workers, random.random)
     engines = f"{engine}, CPython {platform.python_version()}"
-    runtime = Runtime(state, socket, slots, cache, LoopClock(), voice, engines, (WASIP1, THREADS, INTERACTIVE))
+    runtime = Runtime(state, socket, slots, cache, LoopClock(), voice, engines, KINDS)
     slots.feed = socket.feed = runtime.feed
+    if offer is not None:
+        offer.feed = runtime.feed
+        offer.announce = lambda kinds, more: runtime.offer((*KINDS, *kinds), f"{engines}{more}")
+        socket.feed = offer.linked(runtime.feed)
     socket.receive = runtime.receive
 
     def leave(number: signal.Signals) -> None:
@@ -136,6 +148,8 @@ async def _provide(base: str, workers: int, name: str, cache: BlobCache, scratch
     await voice.ended.wait()
     await socket.wait_closed()
     await slots.close()
+    if offer is not None:
+        await offer.close()
     voice.log("left")
     return 0
 

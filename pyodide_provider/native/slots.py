@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady, SlotSpent
-from ..core.run import Ended, Failed, Outcome, Run
+from ..core.run import Ended, Failed, Outcome, PythonParams, Run
 from ..slot_messages import ended, read_header, runs_message, start_header
 from . import trees
 from .follow import Follower
@@ -47,12 +47,21 @@ class Settings:
     """Bytes of all files that a run writes, and of all that is unpacked for it."""
 
 
+class Python(Protocol):
+    """Where Python runs go: to processes of their own, which come and go with each run. To the core both are the slot."""
+
+    def post(self, slot: int, run: Run) -> None: ...
+
+    def stop(self, slot: int) -> None: ...
+
+
 class ProcessSlots:
     """`ports.Slots` on child processes; `feed` gets what they say. To be used from within a running loop."""
 
-    def __init__(self, settings: Settings, log: Callable[[str], None] | None = None) -> None:
+    def __init__(self, settings: Settings, log: Callable[[str], None] | None = None, python: Python | None = None) -> None:
         self.feed: Callable[[Event], None] = _nobody
         self._settings = settings
+        self._python = python
         self._log = log or (lambda line: None)
         self._alive: dict[int, _Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,8 +77,13 @@ class ProcessSlots:
         process = self._alive.pop(slot, None)
         if process is not None:
             process.kill()
+        if self._python is not None:
+            self._python.stop(slot)
 
     def post(self, slot: int, runs: Sequence[Run]) -> None:
+        if self._python is not None and isinstance(runs[0].params, PythonParams):
+            # It is alone: how long it takes is not known, so the core posts nothing behind it, and it behind nothing.
+            return self._python.post(slot, runs[0])
         process = self._alive.get(slot)
         if process is not None:
             process.post(runs)
@@ -96,6 +110,8 @@ class ProcessSlots:
             await asyncio.to_thread(trees.remove, process.scratch)
         self._log(f"worker {process.slot} ended: {reason}")
         if self._alive.pop(process.slot, None) is not None:
+            if self._python is not None:
+                self._python.stop(process.slot)
             self.feed(SlotLost(process.slot, reason, outcome))
 
     def _heard(self, process: _Process, event: Event) -> None:

@@ -24,25 +24,27 @@ class Storage:
         self._url = url
         self._cache = cache
 
-    def get(self, ref: str) -> bytes:
+    def get(self, ref: str, url: str = "") -> bytes:
         """A blob whose digest is right, fetched if it is not in the cache; of slots that want it at once, one fetches.
+
+        `url` is where it is when it is no blob of the storage, but something else that the broker offers by its digest.
 
         Raises TaskFault when there is no such blob or it is too large, HostFault when it can't be had now or its bytes
         are not those of the digest.
         """
-        return self._had(ref, self._cache.get)
+        return self._had(ref, self._cache.get, url)
 
     def open(self, ref: str) -> BinaryIO:
         """The same, to be read in parts."""
         return self._had(ref, self._cache.open)
 
-    def _had(self, ref: str, get: Callable[[str], Blob | None]) -> Blob:
+    def _had(self, ref: str, get: Callable[[str], Blob | None], url: str = "") -> Blob:
         kept = get(ref)
         if kept is None:
             with self._cache.lock("fetch", ref):
                 kept = get(ref)
                 if kept is None:
-                    self._fetch(ref)
+                    self._fetch(ref, url or f"{self._url}/{ref}")
                     kept = get(ref)
         if kept is None:
             raise HostFault(f"{ref} was fetched, but the cache lost it: is it too small?")
@@ -73,13 +75,12 @@ class Storage:
             raise HostFault(f"output was stored as {said[:80]}, but it is {hashing.ref}")
         return said
 
-    def _fetch(self, ref: str) -> None:
+    def _fetch(self, ref: str, url: str) -> None:
         # Imported here: it takes as long as all else of a worker's start together, and a warm cache needs none of it.
         from http.client import HTTPException
         from urllib.error import HTTPError
         from urllib.request import ProxyHandler, build_opener
 
-        url = f"{self._url}/{ref}"
         try:
             with build_opener(ProxyHandler({})).open(url, timeout=SILENCE) as answer, self._cache.adding(ref) as path:
                 _save(answer, ref, path)

@@ -165,7 +165,7 @@ export interface Manifest {
   python: string;
   /** The worker that starts Python, and the memory of a Python that has all of `python` imported: worker.js, snapshot.bin. */
   provider: string;
-  /** What a Python task runs in: worker.js, open.js, snapshot.bin. */
+  /** What a Python task runs in: worker.js, open.js, native.js, snapshot.bin. */
   tasks: string;
   /** Scripts and styles of the pages. */
   page: string;

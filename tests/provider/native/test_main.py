@@ -75,6 +75,7 @@ async def test_it_joins_runs_and_leaves_in_peace(tmp_path: Path) -> None:
         response = await outcome(broker)
         assert (response.info.id, response.ok.status, response.ok.stdout) == ("a", 0, b"through")
         await asyncio.to_thread(wait_until, lambda: made.says("2 of 2 workers ready"))
+        await asyncio.to_thread(wait_until, lambda: made.says("no Python tasks: the broker has no Pyodide for us"))
         made.process.send_signal(signal.SIGTERM)
         assert await made.ended() == 0
         await asyncio.sleep(0.05)

@@ -1,0 +1,216 @@
+"""One interpreter's process, from its start to its end: it gets one task. To be used from within a running loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+from ...core.run import Broken, Ended, Failed, Limits, Run
+from ...errors import HostFault
+from ...slot_messages import read_header
+from ..frames import FrameError, FrameReader, pack
+from . import messages
+from .messages import Nonsense
+from .node import Launcher
+from .pieces import Pieces
+
+STARTING = 60.0
+"""Seconds that Python may take to start."""
+BESIDE = 768 << 20
+"""Bytes of memory beside Python's own and its files: Node, its code, what is on its way in and out."""
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Interpreter(asyncio.Protocol):
+    def __init__(self, launcher: Launcher, pieces: Pieces) -> None:
+        self._launcher = launcher
+        self._pieces = pieces
+        self._reader = FrameReader(messages.MAX_END + messages.MAX_TEXT)
+        self._transport: asyncio.Transport | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._dead = False
+        loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self._ended: asyncio.Future[Ended] = loop.create_future()
+        self._gone: asyncio.Future[None] = loop.create_future()
+        for future in (self._ready, self._ended):
+            future.add_done_callback(_looked_at)
+        self._run: Run | None = None
+        self._told: Callable[[bytes, bytes], None] = _nobody
+        self._began: Callable[[], None] = _nothing
+        self._left = 0
+        """Bytes of output that may still be told."""
+        self._since = self._cpu = 0.0
+        self._has_begun = False
+        self._nonsense = ""
+        self._life = loop.create_task(self._live())
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may still take a task, as far as anyone knows."""
+        return not self._dead and not self._life.done() and self._run is None
+
+    def when_lost(self, call: Callable[[], None]) -> None:
+        self._life.add_done_callback(lambda _: call())
+
+    async def ready(self) -> None:
+        """When it can take its task. Raises HostFault when it can't start."""
+        try:
+            async with asyncio.timeout(STARTING):
+                await asyncio.shield(self._ready)
+        except TimeoutError:
+            self.kill()
+            raise HostFault(f"Python could not be started here: it did not start within {STARTING:.0f} s") from None
+
+    async def run(
+        self,
+        run: Run,
+        limits: Limits,
+        order: tuple[str, Sequence[bytes]],
+        began: Callable[[], None],
+        told: Callable[[bytes, bytes], None],
+    ) -> Ended:
+        """Give it its task; gives how that ended. `told` gets what it writes when it is followed."""
+        header, parts = order
+        self._run, self._began, self._told, self._left = run, began, told, limits.output
+        self._begin()
+        if self._life.done():
+            raise HostFault("Python died before it got its task")
+        if self._transport is not None and self._popen is not None:
+            most = limits.memory + limits.files + limits.output + BESIDE + 2 * sum(map(len, parts))
+            with suppress(OSError):
+                resource.prlimit(self._popen.pid, resource.RLIMIT_DATA, (most, most))
+            self._transport.writelines(pack(header, parts))
+        return await self._ended
+
+    def kill(self) -> None:
+        self._dead = True
+        if self._popen is not None and self._popen.returncode is None:
+            with suppress(ProcessLookupError):
+                self._popen.kill()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def gone(self) -> None:
+        await asyncio.wait([self._life])
+
+    # What happens to it.
+
+    async def _live(self) -> None:
+        errors = os.memfd_create("stderr")
+        try:
+            reason = await self._until_gone(errors)
+            if not self._ready.done():
+                self._ready.set_exception(HostFault(f"Python could not be started here: {reason}"))
+            if self._run is not None and not self._ended.done():
+                outcome = Failed(f"Python died: {reason}") if self._has_begun else Broken(f"Python died: {reason}")
+                self._ended.set_result(Ended(self._run.sequence, outcome, self._seconds()))
+        finally:
+            os.close(errors)
+
+    async def _until_gone(self, errors: int) -> str:
+        """Why it is gone."""
+        try:
+            popen, channel = await asyncio.to_thread(self._launcher.launch, self._pieces.descriptors, errors)
+        except OSError as error:
+            return _last_line(errors) or str(error.strerror or error)
+        self._popen = popen
+        if self._dead:
+            popen.kill()
+        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=channel)
+        await self._gone
+        self.kill()
+        code = await asyncio.to_thread(popen.wait)
+        return self._nonsense or _how(code) or _last_line(errors)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        if self._dead:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for header, body in self._reader.feed(data):
+                self._hear(read_header(header), body)
+        except (FrameError, Nonsense, ValueError, RecursionError) as error:
+            self._nonsense = f"it said what no Python would say: {error}"
+            self.kill()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    def _hear(self, report: dict[str, Any], body: bytes) -> None:
+        run = self._run
+        if run is None:
+            if "ready" not in report or self._ready.done():
+                raise Nonsense(str(report.get("failed", "it speaks before it was asked"))[:500])
+            self._ready.set_result(None)
+        elif "output" in report:
+            self._hear_output(*messages.output(report["output"], body, run))
+        elif "began" in report:
+            if self._has_begun:
+                raise Nonsense("it begins twice")
+            self._has_begun = True
+            self._begin()
+            self._began()
+        elif not self._ended.done():
+            self._ended.set_result(messages.ended(report.get("ended"), body, run, self._seconds(), self._spent() - self._cpu))
+
+    def _hear_output(self, stdout: bytes, stderr: bytes) -> None:
+        self._left -= len(stdout) + len(stderr)
+        if self._left < 0:
+            raise Nonsense("more output than it may write")
+        if not self._ended.done():
+            self._told(stdout, stderr)
+
+    def _begin(self) -> None:
+        self._since, self._cpu = time.monotonic(), self._spent()
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._since if self._since else 0.0
+
+    def _spent(self) -> float:
+        """Seconds of all its processors' time, as the kernel counts them (proc_pid_stat(5))."""
+        assert self._popen is not None
+        try:
+            with open(f"/proc/{self._popen.pid}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with exit code {code}" if code else "its process ended"
+    try:
+        return f"its process was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"its process was ended by signal {-code}"
+
+
+def _last_line(errors: int) -> str:
+    """What launch.py, or Node, said last."""
+    size = os.fstat(errors).st_size
+    lines = os.pread(errors, 2000, max(size - 2000, 0)).decode("utf-8", "replace").strip().splitlines()
+    return "".join(char for char in lines[-1] if char.isprintable())[:300] if lines else ""
+
+
+def _looked_at(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+def _nobody(stdout: bytes, stderr: bytes) -> None: ...
+
+
+def _nothing() -> None: ...

@@ -1,0 +1,202 @@
+"""The interpreters for Python tasks, by slot: each task gets a fresh one, which ends with it.
+
+To be used from within a running loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...core.events import Event, OutputWritten, RunBegan, RunsEnded
+from ...core.run import Broken, Ended, Failed, File, Limits, PythonParams, Run
+from ...core.spares import PLAIN, Spares
+from ...errors import HostFault, TaskFault, UsageError
+from ..blob_cache import BlobCache
+from ..storage import Storage
+from . import messages, pieces
+from .interpreter import Interpreter
+from .node import Launcher, Node
+from .packages import Files, Packages
+
+IDLE = 600.0
+"""Seconds without a Python task after which no interpreter is kept ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    base: str
+    """The broker's address, without a slash at its end."""
+    cache: BlobCache
+    output: int
+    files: int
+    spares: int
+    """Interpreters that may wait for tasks."""
+
+
+class Interpreters:
+    """What `slots.py` hands Python runs to; `feed` gets what they say."""
+
+    def __init__(self, node: Node, settings: Settings) -> None:
+        """Raises UsageError when this machine has no fence for them."""
+        self.feed: Callable[[Event], None] = _nobody
+        self.node = node
+        self._launcher = Launcher(node)
+        self._settings = settings
+        self._storage = Storage(f"{settings.base}/api/storage", settings.cache)
+        self._packages = Packages(settings.base, self._storage)
+        self._pieces: pieces.Pieces | None = None
+        self._spares = Spares(settings.spares)
+        self._waiting: dict[int, Interpreter] = {}
+        self._numbers = itertools.count()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._tired: asyncio.TimerHandle | None = None
+
+    async def prepare(self) -> bool:
+        """Fetch what the broker offers, unless we have it, and try it. Gives whether it was new. Raises UsageError."""
+        base = self._settings.base
+        found = await asyncio.to_thread(pieces.offered, base)
+        if self._pieces is not None and self._pieces.refs == pieces.refs_of(found):
+            return False
+        fresh = await asyncio.to_thread(pieces.load, base, found, self._storage)
+        trial = Interpreter(self._launcher, fresh)
+        try:
+            await trial.ready()
+        except HostFault as fault:
+            raise UsageError(str(fault)) from None
+        finally:
+            self._end(trial)
+        self._pieces = fresh
+        self._rest()
+        return True
+
+    def post(self, slot: int, run: Run) -> None:
+        if self._tired is not None:
+            self._tired.cancel()
+        task = self._tasks[slot] = asyncio.get_running_loop().create_task(self._answer(slot, run))
+        task.add_done_callback(lambda _: self._over(slot, task))
+
+    def stop(self, slot: int) -> None:
+        """Kill what runs for that slot; nothing is heard of it any more."""
+        task = self._tasks.pop(slot, None)
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Kill all, and wait until they are gone."""
+        for slot in list(self._tasks):
+            self.stop(slot)
+        self._rest()
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    def _over(self, slot: int, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(slot) is task:
+            del self._tasks[slot]
+        if not self._tasks:
+            if self._tired is not None:
+                self._tired.cancel()
+            self._tired = asyncio.get_running_loop().call_later(IDLE, self._rest)
+
+    async def _answer(self, slot: int, run: Run) -> None:
+        try:
+            ended = await self._run(slot, run)
+        except TaskFault as fault:
+            ended = Ended(run.sequence, Failed(str(fault)))
+        except HostFault as fault:
+            ended = Ended(run.sequence, Broken(str(fault)))
+        except (OSError, MemoryError) as error:
+            ended = Ended(run.sequence, Broken(f"the provider has trouble with a Python task: {error or 'out of memory'}"))
+        if self._tasks.get(slot) is asyncio.current_task():
+            self.feed(RunsEnded(slot, (ended,)))
+
+    async def _run(self, slot: int, run: Run) -> Ended:
+        params = run.params
+        assert isinstance(params, PythonParams)
+        if params.network:
+            raise HostFault("this provider gives Python tasks no network")
+        interpreter = self._take()
+        unused = True
+        try:
+            limits = messages.effective(params.limits, self._settings.output, self._settings.files)
+            order = await asyncio.to_thread(self._order, run, params, limits)
+            await interpreter.ready()
+            unused = False
+            self._replenish()
+            return await interpreter.run(run, limits, order, *self._listeners(slot, run))
+        finally:
+            self._spares.ended(PLAIN)
+            if unused and interpreter.usable:
+                self._keep(interpreter)
+            else:
+                self._end(interpreter)
+
+    def _listeners(self, slot: int, run: Run) -> tuple[Callable[[], None], Callable[[bytes, bytes], None]]:
+        def began() -> None:
+            if run.params.limits.wall:
+                self.feed(RunBegan(slot, run.sequence))
+
+        def told(stdout: bytes, stderr: bytes) -> None:
+            self.feed(OutputWritten(slot, run.sequence, stdout, stderr))
+
+        return began, told
+
+    def _order(self, run: Run, params: PythonParams, limits: Limits) -> tuple[str, list[bytes]]:
+        """What a task is given, as bytes. Blocks."""
+        pickle, rootfs = self._file(params.pickle), params.rootfs
+        files: Files = self._packages.get(params.packages)
+        shared = [self._storage.get(ref) for ref in params.shared]
+        return messages.order(run, limits, files, pickle, self._file(rootfs) if rootfs else None, shared)
+
+    def _file(self, file: File | bytes) -> bytes:
+        if isinstance(file, bytes):
+            return file
+        return self._storage.get(file.ref) if file.blob is None else file.blob
+
+    # Those that wait.
+
+    def _take(self) -> Interpreter:
+        number = self._spares.take(PLAIN)
+        return self._start() if number is None else self._waiting.pop(number)
+
+    def _start(self) -> Interpreter:
+        assert self._pieces is not None, "a Python task before there was an interpreter"
+        return Interpreter(self._launcher, self._pieces)
+
+    def _keep(self, interpreter: Interpreter) -> None:
+        number = next(self._numbers)
+        self._waiting[number] = interpreter
+        self._spares.put(number, PLAIN)
+        interpreter.when_lost(lambda: self._lost(number))
+
+    def _replenish(self) -> None:
+        starts, stops = self._spares.plan()
+        for number in stops:
+            self._drop(number)
+        for _ in starts:
+            self._keep(self._start())
+
+    def _lost(self, number: int) -> None:
+        if self._waiting.pop(number, None) is not None:
+            self._spares.drop(number)
+
+    def _drop(self, number: int) -> None:
+        self._spares.drop(number)
+        self._end(self._waiting.pop(number))
+
+    def _rest(self) -> None:
+        for number in list(self._waiting):
+            self._drop(number)
+
+    def _end(self, interpreter: Interpreter) -> None:
+        interpreter.kill()
+        task = asyncio.get_running_loop().create_task(interpreter.gone())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+def _nobody(event: Event) -> None:
+    raise AssertionError(f"{type(event).__name__} before the runtime was there")
