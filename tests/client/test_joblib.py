@@ -7,6 +7,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
+from heapq import nlargest
 from math import modf, sqrt
 
 import pytest
@@ -43,6 +44,50 @@ def test_generators_and_reuse() -> None:
     with Parallel(n_jobs=2, return_as="generator") as parallel:
         assert list(parallel(delayed(sqrt)(i**2) for i in range(3))) == [0.0, 1.0, 2.0]
         assert list(parallel(delayed(sqrt)(i**2) for i in range(3))) == [0.0, 1.0, 2.0]
+
+
+def test_results_as_they_come() -> None:
+    results = Parallel(n_jobs=2, return_as="generator_unordered")(delayed(sqrt)(i**2) for i in range(6))
+    assert sorted(results) == [float(i) for i in range(6)]
+
+
+def test_one_pool_for_several_rounds() -> None:
+    with Parallel(n_jobs=2, batch_size=5) as parallel:
+        accumulator, rounds = 0.0, 0
+        while accumulator < 100:
+            accumulator += sum(parallel(delayed(sqrt)(accumulator + i**2) for i in range(5)))
+            rounds += 1
+    here, again = 0.0, 0
+    while here < 100:
+        here += sum(sqrt(here + i**2) for i in range(5))
+        again += 1
+    assert (accumulator, rounds) == (pytest.approx(here), again)
+
+
+def test_inputs_are_produced_as_they_are_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    def producer() -> Iterator[int]:
+        for i in range(6):
+            print(f"Produced {i}")
+            yield i
+
+    found = Parallel(n_jobs=2, verbose=100, pre_dispatch="1.5*n_jobs")(delayed(sqrt)(i) for i in producer())
+    assert found == [sqrt(i) for i in range(6)]
+    said = capsys.readouterr()
+    lines = (said.out + said.err).splitlines()
+    assert any("Done   6 out of   6" in line for line in lines)
+    assert lines.index("Produced 5") > next(number for number, line in enumerate(lines) if "Done   1 tasks" in line)
+
+
+def test_shared_memory_is_asked_for_and_joblib_uses_threads(peer: PythonPeer) -> None:  # noqa: F811
+    seen: set[int] = set()
+    Parallel(n_jobs=2, require="sharedmem")(delayed(seen.add)(i) for i in range(5))
+    assert seen == set(range(5))
+    assert not peer.python_tasks
+
+
+def test_the_example_of_a_traceback() -> None:
+    with pytest.raises(TypeError, match="'int' object is not iterable"):
+        Parallel(n_jobs=2)(delayed(nlargest)(2, n) for n in (range(4), "abcde", 3))
 
 
 def test_exceptions_come_through_and_end_it(peer: PythonPeer) -> None:  # noqa: F811
