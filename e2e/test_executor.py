@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -101,12 +102,25 @@ def test_a_tab_is_killed_in_the_middle(ex: Executor, broker: BrokerProcess, chro
         watch.check()
 
 
+def installed(folder: Path) -> Path:
+    """The library as `pip install` of a checkout leaves it, without what it needs."""
+    checkout, site = folder / "wasimoff", folder / "site"
+    checkout.mkdir()
+    for name in ("broker", "pyodide_provider", "wasimoff"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(site), str(checkout)], check=True, timeout=120)
+    return site
+
+
 def test_the_tutorial_over_three_tabs(broker: BrokerProcess, chromium: Browser, tmp_path: Path) -> None:
-    """docs/python.md's job, as it stands there."""
+    """docs/python.md's job, as it stands there, with the library as it is installed."""
     example = (ROOT / "docs" / "python.md").read_text().split("<!-- example: pi -->\n```python\n")[1].split("```")[0]
     file = tmp_path / "pi.py"
-    file.write_text(example.replace("http://localhost:4080", broker.url))
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    file.write_text(f"{example}\nprint(wasimoff.__file__)\n".replace("http://localhost:4080", broker.url))
+    environ = {**os.environ, "PYTHONPATH": str(installed(tmp_path))}
     with browsers(chromium, 3) as contexts:
         for context in contexts:
             Tab(context.new_page()).open(broker.url, workers=1).lending(1)
@@ -115,5 +129,6 @@ def test_the_tutorial_over_three_tabs(broker: BrokerProcess, chromium: Browser, 
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("pi is about 3.14")
+        assert str(tmp_path / "site") in done.stdout
         with Client(broker.url) as client:
             assert all(provider.done for provider in client.status().providers)
