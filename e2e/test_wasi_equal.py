@@ -13,6 +13,7 @@ from wasmtime import Engine, ExitTrap, Linker, Module, Store, Trap, WasiConfig, 
 
 from e2e.probe.scripts import random_script
 from e2e.processes import ROOT
+from pyodide_provider.native import slashes
 
 PROBE = ROOT / "e2e/probe"
 DIRECTED = (PROBE / "directed.txt").read_text().split("\n\n")
@@ -22,8 +23,13 @@ def on_wasmtime(scripts: list[str]) -> list[str]:
     engine = Engine()
     linker = Linker(engine)
     linker.define_wasi()
+    beside = slashes.define(engine, linker)
     module = Module.from_file(engine, str(PROBE / "probe.wasm"))
-    return [_run(linker, module, script) for script in scripts]
+    printed = []
+    for script in scripts:
+        beside.forget()
+        printed.append(_run(linker, module, script))
+    return printed
 
 
 def _run(linker: Linker, module: Module, script: str) -> str:

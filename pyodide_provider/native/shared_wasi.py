@@ -17,6 +17,8 @@ from .live_calls import OUTSIDE, OVER, LiveCalls
 from .live_stdin import LiveStdin
 from .polls import Memory, Poll, read_poll, write_events
 from .raw_calls import Callback, RawFunc, Values, call_raw, define_memory, define_raw, exported
+from .slashes import NAME as REMOVE
+from .slashes import STRIP
 from .traps import cause
 from .wasmtime_c import instantiate
 
@@ -52,7 +54,8 @@ class Calls:
         for name, kind in self.kinds.items():
             params = " ".join(map(str, kind.params))
             given = "".join(f"(local.get {place})" for place in range(len(kind.params)))
-            parts.append(f'(func (export "{name}") (param {params}) (result i32) (call ${name} {given}))')
+            before = STRIP if name == REMOVE else ""
+            parts.append(f'(func (export "{name}") (param {params}) (result i32) {before} (call ${name} {given}))')
         self.module = Module(engine, f"(module {' '.join(parts)})")
 
 

@@ -1,14 +1,15 @@
 """`wasi_unstable`, WASI's preview 0, by means of preview 1: all but four functions are the same. Imports wasmtime.
 
-Imports are renamed in the module before it is compiled. The four that differ are called through a small module that
-shares the program's memory, because WASI's functions look for the memory of the instance that calls them.
+Imports are renamed in the module before it is compiled. The four that differ are called through a small module beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from wasmtime import Caller, Engine, Func, FuncType, Instance, Linker, Module, ValType, WasmtimeError
+from wasmtime import Engine, FuncType, Linker, ValType
+
+from .beside import Beside
 
 OLD, NEW = b"wasi_unstable", b"wasi_snapshot_preview1"
 I32, I64 = ValType.i32(), ValType.i64()
@@ -102,33 +103,13 @@ class Unstable:
     """What a linker lacks for renamed modules. `forget` is to be called before each run."""
 
     def __init__(self, engine: Engine, linker: Linker) -> None:
-        self._engine = engine
-        self._linker = linker
-        self._module: Module | None = None
-        self._instance: Instance | None = None
+        self._beside = Beside(engine, ADAPTER, tuple(DIFFERENT))
+        self.forget = self._beside.forget
         for name, params in DIFFERENT.items():
             linker.define_func(OLD.decode(), name, FuncType(list(params), [I32]), self._through(name), access_caller=True)
 
-    def forget(self) -> None:
-        self._instance = None
-
     def _through(self, name: str) -> Callable[..., int]:
-        def call(caller: Caller, *args: int) -> int:
-            function = self._adapter(caller).exports(caller)[name]
-            assert isinstance(function, Func)
-            return int(function(caller, *args))
-
-        return call
-
-    def _adapter(self, caller: Caller) -> Instance:
-        if self._instance is None:
-            self._module = self._module or Module(self._engine, ADAPTER)
-            memory = caller.get("memory")
-            if memory is None:
-                raise WasmtimeError("missing required memory export")
-            wasi = [self._linker.get(caller, NEW.decode(), name) for name in DIFFERENT]
-            self._instance = Instance(caller, self._module, [memory, *wasi])
-        return self._instance
+        return lambda caller, *args: self._beside.call(caller, name, *args)
 
 
 class _Reader:

@@ -9,6 +9,7 @@ from wasmtime import FuncType, InstancePre, Linker, Module, Store, Trap, ValType
 
 from ..core.run import Failed, Limits
 from ..errors import HostFault, TaskFault
+from . import slashes
 from .live_stdin import LiveStdin, is_live
 from .ran import Given, Ran, why
 from .streams import Streams
@@ -58,6 +59,7 @@ class Wasi:
         exit_type = FuncType([ValType.i32()], [])
         self._linker.define_func("wasi_snapshot_preview1", "proc_exit", exit_type, _proc_exit)
         self._unstable = Unstable(self.engine, self._linker)
+        self._slashes = slashes.define(self.engine, self._linker)
         self._threads = Threads(self.engine, streams)
 
     def compile(self, wasm: bytes) -> Module:
@@ -107,6 +109,7 @@ class Wasi:
             return self._run_threads(program, given, limits, begin)
         instance = None
         self._unstable.forget()
+        self._slashes.forget()
         with Store(self.engine) as store:
             try:
                 store.set_wasi(self._configure(given))

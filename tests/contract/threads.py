@@ -317,6 +317,17 @@ MODULES = [
         p.wat(f'(module (import "wasi_unstable" "fd_seek" (func (param i32 i64 i32 i32) (result i32))) {SHARED} {START})'),
         error="it shares its memory and imports wasi_unstable: threads are of WASI preview 1",
     ),
+    Case(
+        "slashes behind the name of a directory",
+        p.wat(
+            f"(module {IMPORTED}"
+            ' (import "wasi_snapshot_preview1" "path_create_directory" (func $make (param i32 i32 i32) (result i32)))'
+            ' (import "wasi_snapshot_preview1" "path_remove_directory" (func $remove (param i32 i32 i32) (result i32)))'
+            f' {p.PROC_EXIT} (export "memory" (memory 0)) (data (i32.const 16) "d//")'
+            ' (func (export "_start") (call $proc_exit (i32.or (call $make (i32.const 3) (i32.const 16) (i32.const 1))'
+            "  (call $remove (i32.const 3) (i32.const 16) (i32.const 3))))))"
+        ),
+    ),
     Case("a shared memory that is not imported", p.wat(f'(module (memory (export "memory") 1 2 shared) {START})')),
 ]
 

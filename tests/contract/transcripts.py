@@ -63,6 +63,8 @@ def record(path: Path) -> None:
 def _ran(case: Case) -> str:
     from wasmtime import Engine, ExitTrap, Linker, Module, Store, WasiConfig, WasmtimeError
 
+    from pyodide_provider.native import slashes
+
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "root")
         root.mkdir()
@@ -79,6 +81,7 @@ def _ran(case: Case) -> str:
         store.set_wasi(wasi)
         linker = Linker(engine)
         linker.define_wasi()
+        slashes.define(engine, linker)
         start = linker.instantiate(store, Module(engine, case.binary)).exports(store)["_start"]
         try:
             start(store)  # type: ignore[operator]

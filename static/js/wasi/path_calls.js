@@ -10,6 +10,7 @@ import { checkTimeFlags, STAT_SIZE } from './stat.js';
 /** @typedef {import('./resolve.js').Place} Place */
 
 const FOLLOW = 1;
+const SLASH = 47;
 const READ = BigInt(wasi.RIGHTS_FD_READ);
 const WRITE = BigInt(wasi.RIGHTS_FD_WRITE);
 const NO_RIGHTS = ~0x3fff_ffffn;
@@ -38,6 +39,13 @@ export function pathCalls(host) {
     const { dir } = host.descriptors.directory(fd);
     return resolve(dir, guest.text(ptr, length), follow);
   };
+  /** Length without slashes at the end, "/" apart. @param {number} ptr @param {number} length */
+  const stripped = (ptr, length) => {
+    const path = guest.slice(ptr, length);
+    let end = path.length;
+    while (end > 1 && path[end - 1] === SLASH) end--;
+    return end;
+  };
   /** @param {number} flags */
   const lookup = (flags) => {
     checkFlags(flags, FOLLOW, 'Lookupflags');
@@ -45,7 +53,7 @@ export function pathCalls(host) {
   };
   return {
     path_create_directory: (/** @type {number} */ fd, /** @type {number} */ path, /** @type {number} */ length) => createDirectory(at(fd, path, length, NAME_ITSELF)),
-    path_remove_directory: (/** @type {number} */ fd, /** @type {number} */ path, /** @type {number} */ length) => removeDirectory(at(fd, path, length, NAME_OR_SLASH)),
+    path_remove_directory: (/** @type {number} */ fd, /** @type {number} */ path, /** @type {number} */ length) => removeDirectory(at(fd, path, stripped(path, length), NAME_OR_SLASH)),
     path_unlink_file: (/** @type {number} */ fd, /** @type {number} */ path, /** @type {number} */ length) => unlinkFile(at(fd, path, length, NAME_OR_SLASH)),
     path_filestat_get(/** @type {number} */ fd, /** @type {number} */ flags, /** @type {number} */ path, /** @type {number} */ length, /** @type {number} */ ptr) {
       const entry = found(at(fd, path, length, lookup(flags)));
