@@ -95,16 +95,16 @@ function pyodide() {
 }
 
 /**
- * One script instead of a tree of modules. As a classic one (iife) any tab can start it as a worker, 15 ms faster than modules.
- * @param {string} script below static/js @param {Record<string, string>} [define] @param {'iife' | 'esm'} [format]
+ * One classic script instead of a tree of modules: a page runs it, and any tab can start it as a worker, 15 ms faster than modules.
+ * @param {string} script below static/js @param {Record<string, string>} [define]
  * @returns {Promise<Uint8Array>}
  */
-async function bundle(script, define = {}, format = 'iife') {
+async function bundle(script, define = {}) {
   const result = await build({
     entryPoints: [join(ROOT, 'static', 'js', script)],
     bundle: true,
     minify: true,
-    format,
+    format: 'iife',
     platform: 'browser',
     target: 'es2022',
     legalComments: 'none',
@@ -120,7 +120,7 @@ async function bundle(script, define = {}, format = 'iife') {
 async function page() {
   const styles = readdirSync(join(ROOT, 'static', 'css')).sort();
   const scripts = ['lend.js', 'run.js'];
-  const bundles = scripts.map((name) => bundle(`page/${name}`, {}, 'esm'));
+  const bundles = scripts.map((name) => bundle(`page/${name}`));
   /** @type {Files} */
   const files = new Map(styles.map((name) => [name, readFileSync(join(ROOT, 'static', 'css', name))]));
   for (const [index, content] of (await Promise.all(bundles)).entries()) files.set(scripts[index], content);

@@ -212,10 +212,15 @@ function early() {
   return provider;
 }
 
-const provider = early();
-if (document.readyState === 'loading') await new Promise((resolve) => document.addEventListener('DOMContentLoaded', resolve, { once: true }));
-try {
-  new Lending(provider).begin();
-} catch (error) {
-  html('detail').textContent = error instanceof Error ? error.message : String(error);
+/** Runs as soon as it is there, maybe before the page is. */
+async function main() {
+  const provider = early();
+  if (document.readyState === 'loading') await new Promise((resolve) => document.addEventListener('DOMContentLoaded', resolve, { once: true }));
+  try {
+    new Lending(provider).begin();
+  } catch (error) {
+    html('detail').textContent = error instanceof Error ? error.message : String(error);
+  }
 }
+
+void main();
