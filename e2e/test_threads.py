@@ -16,7 +16,7 @@ from pyodide_provider.core.run import Exited, Failed, Outcome
 from tests.contract.case import Case
 from tests.contract.differences import hold
 from tests.contract.programs import start
-from tests.contract.thread_programs import ECHOES, LEAVES_A_READER, POLLS, threaded, times
+from tests.contract.thread_programs import ECHOES, LEAVES_A_READER, POLLS, SHARED, threaded, times
 from tests.contract.threads import THREADS
 from wasimoff import Client, Limits, Task
 
@@ -25,6 +25,11 @@ PATIENCE = 60
 START_8 = times(8, "(call $start (i32.const 0))")
 SPINNING = threaded("(call $spin)", f"{START_8} (call $spin)")
 LEAVING = threaded("(call $signal (i32.const 4)) (call $spin)", f"{START_8} (call $await (i32.const 4) (i32.const 8))")
+LARGE = threaded(
+    "(memory.fill (i32.const 0) (i32.const 1) (i32.const 300_000_000)) (call $proc_exit (i32.const 0))",
+    "(call $start (i32.const 0)) (call $forever)",
+    memory=SHARED.replace("2 64", "4800 5000"),
+)
 COUNTING = start(f"(local $n i32) {times(200_000_000, '')}")
 
 
@@ -112,3 +117,11 @@ def test_a_thread_polls_what_is_typed(client: Client, host: Host) -> None:
         command.sees(b"a\n")
         command.sees(b".\n")
         assert command.ends() == 7
+
+
+def test_memory_of_earlier_runs_is_given_back(client: Client, host: Host) -> None:
+    """A tab's slots are replaced for that."""
+    program = client.upload(LARGE)
+    for _ in range(5):
+        result = client.run(program, timeout=PATIENCE)
+        assert (result.status, result.attempt) == (0, 1), result

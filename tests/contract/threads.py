@@ -22,6 +22,8 @@ def exits(status: int) -> str:
     return f"{STARTED} (call $proc_exit (i32.const {status}))"
 
 
+LINES = b"".join(b"line %d\n" % number for number in range(9))
+
 SPAWNING = [
     Case(
         "a thread gets its argument",
@@ -281,6 +283,15 @@ BOUNDS = [
 ]
 
 IMPORTED = '(import "env" "memory" (memory 1 1 shared))'
+C = p.app("testing/threads")
+IN_C = [
+    Case("a sum under a lock", C, ("threads", "sum", "8", "2000"), stdout=b"16000\n"),
+    Case("a file", C, ("threads", "file", "9"), artifacts=("lines",), stdout=LINES, files={"lines": LINES}),
+    Case("exit", C, ("threads", "exit", "201"), status=201),
+    Case("a trap", C, ("threads", "trap"), error="unreachable"),
+    Case("a fork", C, ("threads", "fork"), limits=Limits(threads=20), error="threads limit exceeded: more than 20"),
+]
+
 ENTRY = '(func (export "wasi_thread_start") (param i32 i32))'
 START = '(func (export "_start"))'
 MODULES = [
@@ -336,5 +347,6 @@ THREADS = {
     "threads share": SHARING,
     "threads end": ENDING,
     "threads at limits": BOUNDS,
+    "threads in C": IN_C,
     "threads in modules": MODULES,
 }
