@@ -9,48 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from . import events as e
+from . import instructions as i
 from .backlog import MAX_BYTES, MAX_RUNS, Backlog
 from .costs import Costs
-from .events import (
-    CancelAsked,
-    ConnectWanted,
-    DisconnectWanted,
-    DrainWanted,
-    Event,
-    InputArrived,
-    LinkLost,
-    LinkOpened,
-    ListingAsked,
-    OfferChanged,
-    OutputWritten,
-    PeerFaulted,
-    ReconnectDue,
-    RunAsked,
-    RunBegan,
-    RunsEnded,
-    SlotDue,
-    SlotLost,
-    SlotReady,
-    SlotSpent,
-    UnwantedDue,
-    WallDue,
-    WorkersWanted,
-)
 from .input import FULL, Inputs
-from .instructions import (
-    Finish,
-    Instruction,
-    Note,
-    Post,
-    PostInput,
-    Remind,
-    SendCancelled,
-    SendListing,
-    SendOutcome,
-    SendOutput,
-    SendResources,
-    StopSlot,
-)
 from .invariants import validate
 from .link import Link
 from .pool import Pool
@@ -96,10 +59,10 @@ class State:
         self._announced = -1
         self._unsettled = False
 
-    def handle(self, event: Event, now: float) -> list[Instruction]:
+    def handle(self, event: e.Event, now: float) -> list[i.Instruction]:
         """What to do about an event, in order. `now` is monotonic, in seconds."""
-        out: list[Instruction] = []
-        if self.finished and not isinstance(event, ConnectWanted):
+        out: list[i.Instruction] = []
+        if self.finished and not isinstance(event, e.ConnectWanted):
             return out
         _HANDLERS[type(event)](self, event, now, out)
         if self._unsettled:
@@ -133,18 +96,18 @@ class State:
 
     # What happens, event by event.
 
-    def _connect(self, event: ConnectWanted, now: float, out: list[Instruction]) -> None:
+    def _connect(self, event: e.ConnectWanted, now: float, out: list[i.Instruction]) -> None:
         self.draining = self.finished = False
         self._move_link(event, now, out)
 
-    def _move_link(self, event: Event, now: float, out: list[Instruction]) -> None:
+    def _move_link(self, event: e.Event, now: float, out: list[i.Instruction]) -> None:
         was_up = self.link.up
         if self.link.handle(event, now, out):
             self._unsettled = True
             if was_up:
                 self._forget_link(now, out)
 
-    def _forget_link(self, now: float, out: list[Instruction]) -> None:
+    def _forget_link(self, now: float, out: list[i.Instruction]) -> None:
         for run in self.backlog.runs.values():
             self._story.tell(now, run.task, run.sequence, "dropped with the link")
         self.backlog.clear()
@@ -155,56 +118,56 @@ class State:
             if slot.posted:
                 self.pool.kill(slot, out)
 
-    def _workers(self, event: WorkersWanted, now: float, out: list[Instruction]) -> None:
+    def _workers(self, event: e.WorkersWanted, now: float, out: list[i.Instruction]) -> None:
         self.workers = _clamp(event.count)
         self._unsettled = True
 
-    def _drain(self, event: DrainWanted, now: float, out: list[Instruction]) -> None:
+    def _drain(self, event: e.DrainWanted, now: float, out: list[i.Instruction]) -> None:
         self.draining = self._unsettled = True
 
-    def _listing(self, event: ListingAsked, now: float, out: list[Instruction]) -> None:
+    def _listing(self, event: e.ListingAsked, now: float, out: list[i.Instruction]) -> None:
         if self.link.up:
             self._listings.append(event.sequence)
             self._unsettled = True
 
-    def _offer(self, event: OfferChanged, now: float, out: list[Instruction]) -> None:
+    def _offer(self, event: e.OfferChanged, now: float, out: list[i.Instruction]) -> None:
         self._announced = -1
         self._unsettled = True
 
-    def _run(self, event: RunAsked, now: float, out: list[Instruction]) -> None:
+    def _run(self, event: e.RunAsked, now: float, out: list[i.Instruction]) -> None:
         if not self.link.up:
             return
         run = event.run
         refusal = self._refusal or self.backlog.add(run)
         self._story.tell(now, run.task, run.sequence, f"refused: {refusal}" if refusal else "asked for")
         if refusal:
-            out.append(SendOutcome(run, Broken(refusal)))
+            out.append(i.SendOutcome(run, Broken(refusal)))
         elif run.params.interactive:
             self.inputs.open(run.sequence)
 
-    def _input(self, event: InputArrived, now: float, out: list[Instruction]) -> None:
+    def _input(self, event: e.InputArrived, now: float, out: list[i.Instruction]) -> None:
         told = self.inputs.arrived(event.sequence, event.data, event.end)
         if isinstance(told, int):
-            out.append(PostInput(told, event.sequence, event.data, event.end))
+            out.append(i.PostInput(told, event.sequence, event.data, event.end))
         elif told is not None:
             run = self.backlog.runs[event.sequence]
             self._stop(run, Broken(told) if told is FULL else Failed(told), told, now, out)
 
-    def _cancel(self, event: CancelAsked, now: float, out: list[Instruction]) -> None:
+    def _cancel(self, event: e.CancelAsked, now: float, out: list[i.Instruction]) -> None:
         if not self.link.up:
             return
         for run in self.backlog.of_task(event.task):
             self._stop(run, Broken(f"cancelled: {event.reason}"), "cancelled", now, out)
-        out.append(SendCancelled(event.sequence, event.task, event.reason))
+        out.append(i.SendCancelled(event.sequence, event.task, event.reason))
 
-    def _stop(self, run: Run, outcome: Outcome, what: str, now: float, out: list[Instruction]) -> None:
+    def _stop(self, run: Run, outcome: Outcome, what: str, now: float, out: list[i.Instruction]) -> None:
         """Answer a run before its end, wherever it is."""
         queued = run.sequence in self.backlog.queue
         self._answer(run, outcome, what, now, out)
         if not queued:
             self._abandon(run, now, out)
 
-    def _abandon(self, run: Run, now: float, out: list[Instruction]) -> None:
+    def _abandon(self, run: Run, now: float, out: list[i.Instruction]) -> None:
         """A cancelled run at a slot: one that is not known to be short is killed if it runs, others may end first."""
         for slot in self.pool.slots.values():
             for place, posted in enumerate(slot.posted):
@@ -216,16 +179,16 @@ class State:
                         self._kill(slot, now, out)
                     return
 
-    def _let_end(self, slot: Slot, out: list[Instruction]) -> None:
+    def _let_end(self, slot: Slot, out: list[i.Instruction]) -> None:
         # A new worker takes longer to start than a short run to end.
-        out.append(Remind(UNWANTED_GRACE, UnwantedDue(slot.number, slot.posted[0].run.sequence)))
+        out.append(i.Remind(UNWANTED_GRACE, e.UnwantedDue(slot.number, slot.posted[0].run.sequence)))
 
-    def _unwanted(self, event: UnwantedDue, now: float, out: list[Instruction]) -> None:
+    def _unwanted(self, event: e.UnwantedDue, now: float, out: list[i.Instruction]) -> None:
         slot = self.pool.slots.get(event.slot)
         if slot and slot.posted and slot.posted[0].run.sequence == event.sequence and not slot.posted[0].wanted:
             self._kill(slot, now, out)
 
-    def _kill(self, slot: Slot, now: float, out: list[Instruction]) -> None:
+    def _kill(self, slot: Slot, now: float, out: list[i.Instruction]) -> None:
         self._put_back(self.pool.kill(slot, out), now)
         self._unsettled = True
 
@@ -235,16 +198,16 @@ class State:
         for run in runs:
             self._story.tell(now, run.task, run.sequence, "put back")
 
-    def _slot_moved(self, event: SlotReady | SlotDue, now: float, out: list[Instruction]) -> None:
+    def _slot_moved(self, event: e.SlotReady | e.SlotDue, now: float, out: list[i.Instruction]) -> None:
         if self.pool.handle(event, out):
             self._unsettled = True
 
-    def _slot_lost(self, event: SlotLost, now: float, out: list[Instruction]) -> None:
+    def _slot_lost(self, event: e.SlotLost, now: float, out: list[i.Instruction]) -> None:
         slot = self.pool.lost(event, self.target, out)
         if slot is None:
             return
         self._unsettled = True
-        out.append(Note(f"worker {slot.number} died: {event.reason}"))
+        out.append(i.Note(f"worker {slot.number} died: {event.reason}"))
         self._death = event.reason
         posted = list(slot.posted)
         if posted and posted[0].wanted:
@@ -252,30 +215,30 @@ class State:
             self._answer(posted[0].run, outcome, f"died with slot {slot.number}", now, out)
         self._put_back(posted[1:], now)
 
-    def _slot_spent(self, event: SlotSpent, now: float, out: list[Instruction]) -> None:
+    def _slot_spent(self, event: e.SlotSpent, now: float, out: list[i.Instruction]) -> None:
         slot = self.pool.slots.get(event.slot)
         if slot:
             self._kill(slot, now, out)
 
-    def _began(self, event: RunBegan, now: float, out: list[Instruction]) -> None:
+    def _began(self, event: e.RunBegan, now: float, out: list[i.Instruction]) -> None:
         slot = self.pool.slots.get(event.slot)
         head = slot.head(event.sequence) if slot else None
         if slot and head and head.began is None and head.run.params.limits.wall > 0:
             head.began = slot.since = now
             self._limit(slot, head, now, out)
 
-    def _wall(self, event: WallDue, now: float, out: list[Instruction]) -> None:
+    def _wall(self, event: e.WallDue, now: float, out: list[i.Instruction]) -> None:
         slot = self.pool.slots.get(event.slot)
         head = slot.head(event.sequence) if slot else None
         if slot and head and head.began is not None:
             self._limit(slot, head, now, out)
 
-    def _limit(self, slot: Slot, head: Posted, now: float, out: list[Instruction]) -> None:
+    def _limit(self, slot: Slot, head: Posted, now: float, out: list[i.Instruction]) -> None:
         """Look again when the time of a run is over; if it is, stop the run with its slot."""
         assert head.began is not None
         most, ran = head.run.params.limits.wall, now - head.began
         if most - ran > SOONEST_WAIT:
-            out.append(Remind(min(most - ran, LONGEST_WAIT), WallDue(slot.number, head.run.sequence)))
+            out.append(i.Remind(min(most - ran, LONGEST_WAIT), e.WallDue(slot.number, head.run.sequence)))
             return
         outcome = Failed(f"time limit exceeded: ran for {ran:.1f} s, at most {most:g} s")
         head.wanted = False
@@ -284,21 +247,21 @@ class State:
         )
         self._kill(slot, now, out)
 
-    def _written(self, event: OutputWritten, now: float, out: list[Instruction]) -> None:
+    def _written(self, event: e.OutputWritten, now: float, out: list[i.Instruction]) -> None:
         slot = self.pool.slots.get(event.slot)
         head = slot.head(event.sequence) if slot else None
         if head and head.run.params.follow:
-            out.append(SendOutput(head.run, event.stdout, event.stderr))
+            out.append(i.SendOutput(head.run, event.stdout, event.stderr))
 
-    def _ended(self, event: RunsEnded, now: float, out: list[Instruction]) -> None:
+    def _ended(self, event: e.RunsEnded, now: float, out: list[i.Instruction]) -> None:
         slot = self.pool.slots.get(event.slot)
         if slot is None:
             return
         for ended in event.ended:
             if not slot.posted or slot.posted[0].run.sequence != ended.sequence:
-                out.append(StopSlot(slot.number))
+                out.append(i.StopSlot(slot.number))
                 reason = f"it answered for run {ended.sequence}, which was not its turn"
-                return self._slot_lost(SlotLost(slot.number, reason), now, out)
+                return self._slot_lost(e.SlotLost(slot.number, reason), now, out)
             self._take_end(slot, ended, now, out)
         slot.deaths = 0
         if slot.posted and not slot.posted[0].wanted:
@@ -306,7 +269,7 @@ class State:
         if self.draining or slot.retiring:
             self._unsettled = True
 
-    def _take_end(self, slot: Slot, ended: Ended, now: float, out: list[Instruction]) -> None:
+    def _take_end(self, slot: Slot, ended: Ended, now: float, out: list[i.Instruction]) -> None:
         head = slot.pop(now)
         if isinstance(ended.outcome, Exited):
             self.costs.learn(head.run, ended.seconds)
@@ -314,7 +277,7 @@ class State:
             self._answer(head.run, ended.outcome, f"ended at slot {slot.number}", now, out, ended)
 
     def _answer(
-        self, run: Run, outcome: Outcome, what: str, now: float, out: list[Instruction], ended: Ended | None = None
+        self, run: Run, outcome: Outcome, what: str, now: float, out: list[i.Instruction], ended: Ended | None = None
     ) -> None:
         self.backlog.answered(run)
         if run.params.interactive:
@@ -324,7 +287,7 @@ class State:
         elif isinstance(outcome, Failed):
             self.failed += 1
         self._story.tell(now, run.task, run.sequence, what)
-        out.append(SendOutcome(run, outcome, ended))
+        out.append(i.SendOutcome(run, outcome, ended))
 
     # What follows from a change.
 
@@ -333,7 +296,7 @@ class State:
         """Slots that are to be there."""
         return 0 if self.draining else self.workers
 
-    def _assign(self, now: float, out: list[Instruction]) -> None:
+    def _assign(self, now: float, out: list[i.Instruction]) -> None:
         """First come, first served: as long as the first in line finds a slot."""
         queue = self.backlog.queue
         while queue:
@@ -345,13 +308,13 @@ class State:
             del queue[run.sequence]
             slot.post(run, estimate, now)
             self._story.tell(now, run.task, run.sequence, f"posted to slot {slot.number}")
-            out.append(Post(slot.number, (run,)))
+            out.append(i.Post(slot.number, (run,)))
             if run.params.interactive:
                 kept, end = self.inputs.posted(run.sequence, slot.number)
                 if kept or end:
-                    out.append(PostInput(slot.number, run.sequence, kept, end))
+                    out.append(i.PostInput(slot.number, run.sequence, kept, end))
 
-    def _settle(self, now: float, out: list[Instruction]) -> None:
+    def _settle(self, now: float, out: list[i.Instruction]) -> None:
         self._unsettled = False
         self.pool.resize(self.target, out)
         self._set_refusal()
@@ -373,52 +336,52 @@ class State:
         else:
             self._refusal = f"no worker of the provider starts: {self._death}"
 
-    def _announce(self, out: list[Instruction]) -> None:
+    def _announce(self, out: list[i.Instruction]) -> None:
         if not self.link.up:
             return
         usable = 0 if self._refusal else self.pool.usable
         if usable != self._announced:
             self._announced = usable
-            out.append(SendResources(usable, len(self.backlog.runs)))
+            out.append(i.SendResources(usable, len(self.backlog.runs)))
         if self._listings and not self.pool.starting and (self.pool.ready or not self.target):
-            out.extend(SendListing(sequence) for sequence in self._listings)
+            out.extend(i.SendListing(sequence) for sequence in self._listings)
             self._listings.clear()
 
-    def _finish(self, out: list[Instruction]) -> None:
+    def _finish(self, out: list[i.Instruction]) -> None:
         for slot in list(self.pool.slots.values()):
             self.pool.kill(slot, out)
         self.link.close("the provider is leaving", out)
         self._listings.clear()
         self._announced = -1
         self.finished = True
-        out.append(Finish())
+        out.append(i.Finish())
 
 
 def _clamp(workers: int) -> int:
     return max(0, min(workers, MAX_WORKERS))
 
 
-_HANDLERS: dict[type[Event], Callable[[State, Any, float, list[Instruction]], None]] = {
-    ConnectWanted: State._connect,
-    DisconnectWanted: State._move_link,
-    WorkersWanted: State._workers,
-    DrainWanted: State._drain,
-    LinkOpened: State._move_link,
-    LinkLost: State._move_link,
-    PeerFaulted: State._move_link,
-    ReconnectDue: State._move_link,
-    ListingAsked: State._listing,
-    OfferChanged: State._offer,
-    RunAsked: State._run,
-    InputArrived: State._input,
-    CancelAsked: State._cancel,
-    SlotReady: State._slot_moved,
-    SlotLost: State._slot_lost,
-    SlotSpent: State._slot_spent,
-    SlotDue: State._slot_moved,
-    UnwantedDue: State._unwanted,
-    RunBegan: State._began,
-    WallDue: State._wall,
-    OutputWritten: State._written,
-    RunsEnded: State._ended,
+_HANDLERS: dict[type[e.Event], Callable[[State, Any, float, list[i.Instruction]], None]] = {
+    e.ConnectWanted: State._connect,
+    e.DisconnectWanted: State._move_link,
+    e.WorkersWanted: State._workers,
+    e.DrainWanted: State._drain,
+    e.LinkOpened: State._move_link,
+    e.LinkLost: State._move_link,
+    e.PeerFaulted: State._move_link,
+    e.ReconnectDue: State._move_link,
+    e.ListingAsked: State._listing,
+    e.OfferChanged: State._offer,
+    e.RunAsked: State._run,
+    e.InputArrived: State._input,
+    e.CancelAsked: State._cancel,
+    e.SlotReady: State._slot_moved,
+    e.SlotLost: State._slot_lost,
+    e.SlotSpent: State._slot_spent,
+    e.SlotDue: State._slot_moved,
+    e.UnwantedDue: State._unwanted,
+    e.RunBegan: State._began,
+    e.WallDue: State._wall,
+    e.OutputWritten: State._written,
+    e.RunsEnded: State._ended,
 }

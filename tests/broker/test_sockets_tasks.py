@@ -426,7 +426,7 @@ async def test_a_deadline_ends_a_run_and_cancels_it(w: World):
 
 
 async def test_a_deadline_ends_a_wait_and_says_what_was_waited_for(w: World):
-    error = await refusal(await w.client(), task("app", qos=by(0.05)))
+    error = await refusal(await w.client(), task("app", qos=by(0.5)))
     assert error.startswith("deadline_exceeded: the deadline passed while the task was queued")
     assert "no provider is connected" in error
     assert not w.state.waiting

@@ -16,7 +16,7 @@ export function notices() {
     found.push({ kind: 'bad', text: 'This browser opens no WebSockets, which is how tasks come here. Use another browser.' });
   }
   if (!isSecureContext) {
-    found.push({ kind: 'info', text: 'This page came over plain HTTP. Lending works all the same. Over HTTPS the browser could also keep the screen awake, notice a second tab that lends, and let programs sleep without burning a core.' });
+    found.push({ kind: 'info', text: 'This page came over plain HTTP. Lending works all the same. Over HTTPS the browser could also keep the screen awake, notice a second tab that lends, let programs sleep without burning a core, and run those that are talked to while they run.' });
   }
   return found;
 }
