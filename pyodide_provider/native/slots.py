@@ -19,7 +19,7 @@ from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, S
 from ..core.run import Ended, Failed, Outcome, PythonParams, Run
 from ..slot_messages import ended, read_header, runs_message, start_header
 from . import trees
-from .follow import Follower
+from .follow import EVERY, LIVELY, Follower
 from .frames import FrameError, FrameReader, pack
 from .limits import death_text, effective
 from .stdin import Stdin
@@ -262,10 +262,13 @@ class _Process(asyncio.Protocol):
         if self._stdin is not None:
             self._stdin.opened()
         if run.params.follow:
-            sequence = run.sequence
-            self._follower = Follower(
-                self._streams, lambda stdout, stderr: self._heard(self, OutputWritten(self.slot, sequence, stdout, stderr))
-            )
+            self._follow(run)
+
+    def _follow(self, run: Run) -> None:
+        def tell(stdout: bytes, stderr: bytes) -> None:
+            self._heard(self, OutputWritten(self.slot, run.sequence, stdout, stderr))
+
+        self._follower = Follower(self._streams, tell, LIVELY if run.params.interactive else EVERY)
 
     def _ended(self, count: int) -> None:
         for _ in range(count):
