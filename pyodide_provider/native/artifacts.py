@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable
 from fnmatch import translate
 from typing import BinaryIO
@@ -18,6 +19,9 @@ from ..errors import TaskFault
 MAX_PATTERNS = 100
 """Each is compared with each path."""
 CHUNK = 1 << 20
+WORTH_A_LOOK = 1 << 20
+"""Bytes."""
+SAMPLES, SAMPLE = 5, 16 << 10
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -83,6 +87,15 @@ def _fits(step: re.Pattern[str] | None, part: str) -> bool:
     return step is None or step.match(part) is not None
 
 
+def _is_noise(descriptor: int, size: int) -> bool:
+    """Whether packing would make little of a large file, but take seconds."""
+    if size < WORTH_A_LOOK:
+        return False
+    places = [(size - SAMPLE) * part // (SAMPLES - 1) for part in range(SAMPLES)]
+    packed = sum(len(zlib.compress(os.pread(descriptor, SAMPLE, place), 1)) for place in places)
+    return packed > 0.97 * SAMPLES * SAMPLE
+
+
 class _Packer:
     def __init__(self, archive: zipfile.ZipFile, root: str, limit: int) -> None:
         self._archive = archive
@@ -132,13 +145,14 @@ class _Packer:
         if self._left < 0:
             raise TaskFault(f"artifacts: files limit exceeded: more than {self._limit} bytes")
         entry = zipfile.ZipInfo(path, EPOCH)
-        entry.compress_type = zipfile.ZIP_DEFLATED
         entry.external_attr = 0o100644 << 16
         entry.file_size = size
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
-        with open(descriptor, "rb") as file, self._archive.open(entry, "w") as packed:
-            while chunk := file.read(CHUNK):
-                packed.write(chunk)
+        with open(descriptor, "rb") as file:
+            entry.compress_type = zipfile.ZIP_STORED if _is_noise(descriptor, size) else zipfile.ZIP_DEFLATED
+            with self._archive.open(entry, "w") as packed:
+                while chunk := file.read(CHUNK):
+                    packed.write(chunk)
 
     def _is_new(self, path: str) -> bool:
         new = path not in self._names

@@ -232,6 +232,21 @@ class TestArtifacts:
         with pytest.raises(TaskFault, match="artifacts: files limit exceeded: more than 100 bytes"):
             pack(tmp_path, ("/",), 100)
 
+    def test_large_noise_is_not_packed_and_all_else_is(self, tmp_path: Path) -> None:
+        mebibyte = 1 << 20
+        files = {
+            "noise": os.urandom(2 * mebibyte),
+            "half": os.urandom(mebibyte) + bytes(mebibyte),
+            "zeros": bytes(2 * mebibyte),
+        }
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+        packed, _ = pack(tmp_path, tuple(files), 6 * size)
+        assert z.read_zip(packed) == files
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            methods = {entry.filename: entry.compress_type for entry in archive.infolist()}
+        assert methods == {"noise": zipfile.ZIP_STORED, "half": zipfile.ZIP_DEFLATED, "zeros": zipfile.ZIP_DEFLATED}
+
     def test_of_folders_and_patterns_only_what_was_written_comes(self, tmp_path: Path) -> None:
         for path in ("old.txt", "d/old.txt", "d/new.txt", "d/e/new.txt", "d/e/new.bin", "new.txt", "x[1].txt"):
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
