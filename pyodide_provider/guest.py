@@ -1,7 +1,7 @@
 """One Python task in an interpreter of its own (Pyodide): what it is given in, what came of it out. Imports nothing of ours.
 
-It is in the memory snapshot that tasks start from; static/js/python/task.js calls `run`, once. What a task does to this
-interpreter, to this module as well, ends with it.
+It is in the memory snapshot that tasks start from; static/js/python/task.js may call `equip`, then calls `run`, each once. What
+a task does to this interpreter, to this module as well, ends with it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import json
 import linecache
 import os
 import pickle
+import re
 import site
 import sys
 import time
 import traceback
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -31,10 +32,26 @@ LIBRARIES = "/usr/lib"
 """Where Pyodide's linker looks for shared libraries."""
 SCRIPT = "task.py"
 SHARED = "wasimoff.shared"
+TOP = re.compile(r"(?!tests?\b)([a-zA-Z]\w*)(?:/__init__\.py|\.py|(?:\.[\w-]+)?\.so)")
+"""What can be imported at the top of a wheel, and is there to be."""
 
 
 class Refused(Exception):
     """Something about the task, in words, that kept it from running."""
+
+
+def equip(kit: str, parts: Any) -> None:
+    """Install and import what tasks of a kit (JSON: packages, envs) have in common, before there is one.
+
+    A package that can't be imported is left to the task, which may not want it, or wants to be told.
+    """
+    wanted = json.loads(kit)
+    _settle()
+    _install(parts)
+    _set_envs(wanted["envs"])
+    for name in _importable(wanted["packages"], parts):
+        with contextlib.suppress(BaseException):
+            importlib.import_module(name)
 
 
 async def run(order: str, parts: Any, begin: Any) -> Any:
@@ -57,10 +74,9 @@ def _object(entries: Any) -> Any:
 async def _run(order: dict[str, Any], parts: Any, begin: Any) -> dict[str, Any]:
     try:
         _check_version(order.get("python", ""))
-        # Pyodide's own switches stacks, which an interpreter that was restored can't.
-        time.sleep = getattr(time.sleep, "__wrapped__", time.sleep)
+        _settle()
         _install(parts)
-        os.environ.update(env.split("=", 1) for env in order.get("envs", ()))
+        _set_envs(order.get("envs", ()))
         os.makedirs(ROOT, exist_ok=True)
         os.chdir(ROOT)
         before = _unpack(parts.rootfs.to_bytes(), order["limits"]["files"]) if parts.rootfs else {}
@@ -79,6 +95,17 @@ async def _run(order: dict[str, Any], parts: Any, begin: Any) -> dict[str, Any]:
         except Refused as refused:
             return {"error": str(refused)}
     return ended
+
+
+def _settle() -> None:
+    # Pyodide's own switches stacks, which an interpreter that was restored can't.
+    time.sleep = getattr(time.sleep, "__wrapped__", time.sleep)
+
+
+def _set_envs(envs: Iterable[str]) -> None:
+    for env in envs:
+        name, _, value = env.partition("=")
+        os.environ[name] = value
 
 
 def _install(parts: Any) -> None:
@@ -104,6 +131,21 @@ def _unpack_wheel(archive: zipfile.ZipFile) -> None:
         if name and scheme in places:
             info.filename = name
             archive.extract(info, places[scheme])
+
+
+def _importable(requirements: list[str], parts: Any) -> Iterator[str]:
+    """The modules at the top of the packages that are asked for by name; not of those that these need."""
+    asked = {_normal(found[0]) for text in requirements if (found := re.match(r"[\w.-]+", text))}
+    for wheel in parts.wheels:
+        names = zipfile.ZipFile(io.BytesIO(wheel.to_bytes())).namelist()
+        project = next((name.split("-")[0] for name in names if name.endswith(".dist-info/METADATA")), "")
+        if _normal(project) in asked:
+            yield from sorted({found[1] for name in names if (found := TOP.fullmatch(name))})
+
+
+def _normal(project: str) -> str:
+    """Names that pip takes for the same (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", project).lower()
 
 
 def _check_version(wanted: str) -> None:

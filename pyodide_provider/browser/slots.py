@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady, SlotSpent
 from ..core.input import MAX_INPUT
 from ..core.run import PythonParams, Run
-from ..slot_messages import ended, output, python_message, read_header, runs_message, start_header
+from ..slot_messages import ended, output, read_header, runs_message, start_header
 from .host import JsBytes, JsHost, Keep
+from .interpreters import BrowserInterpreters
 
 
 class BrowserSlots:
@@ -28,17 +29,18 @@ class BrowserSlots:
         js_pool = self._js_pool = js_host.pool
         self._room = js_host.room
         self._start, self._stop, self._post = js_pool.start, js_pool.stop, js_pool.post
-        self._js_python = js_host.interpreters
+        self._python = BrowserInterpreters(js_host, keep)
         self._header = start_header(storage, limits)
         self._greet = greet
         self._alive: set[int] = set()
         self.feed: Callable[[Event], None] = _nobody
         heard = keep(self._heard)
         js_pool.listen(heard, keep(self._lost))
-        self._js_python.listen(heard)
+        js_host.interpreters.listen(heard)
 
     def start(self, slot: int) -> None:
         self._alive.add(slot)
+        self._python.workers(len(self._alive))
         self._start(slot, self._header)
         for header, body in self._greet():
             self._send(slot, header, body)
@@ -46,15 +48,13 @@ class BrowserSlots:
     def stop(self, slot: int) -> None:
         self._alive.discard(slot)
         self._stop(slot)
-        self._js_python.stop(slot)
+        self._python.stop(slot)
 
     def post(self, slot: int, runs: Sequence[Run]) -> None:
         params = runs[0].params
         if isinstance(params, PythonParams):
             # It is alone: how long it takes is not known, so the core posts nothing behind it, and it behind nothing.
-            (run,) = runs
-            header, body = python_message(run)
-            self._js_python.post(slot, header, self._js_bytes(body))
+            self._python.post(slot, runs[0])
         else:
             if params.interactive:
                 # Alone, too.
@@ -85,6 +85,7 @@ class BrowserSlots:
     def _heard(self, slot: int, header: str, js_body: JsBytes | None) -> None:
         report = read_header(header)
         if "ended" in report:
+            self._python.ended(slot)
             self.feed(RunsEnded(slot, ended(report["ended"], js_body.to_bytes() if js_body is not None else b"")))
         elif "began" in report:
             self.feed(RunBegan(slot, report["began"]))

@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import NamedTuple
 
+from .run import PythonParams
+
 REMEMBERED = 64
 """Kits that are known, of which those at the front have spares."""
+LEAST = 3
+LARGEST = 4096
+"""Characters of packages and variables: tasks that say more get theirs when they begin."""
 
 
 class Kit(NamedTuple):
@@ -21,28 +26,44 @@ class Kit(NamedTuple):
 PLAIN = Kit()
 
 
-class Spares:
-    """At most `most` wait at a time. Interpreters are known by numbers of the caller's."""
+def kit_of(params: PythonParams) -> Kit:
+    """PLAIN for a task that nothing can be prepared for."""
+    if not params.packages or sum(map(len, params.packages + params.envs)) > LARGEST:
+        return PLAIN
+    return Kit(tuple(sorted(set(params.packages))), params.envs)
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+
+class Spares:
+    """As many wait as there are workers, at most, but LEAST may. Interpreters are known by numbers of the caller's."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers(workers)
         self.waiting: dict[int, Kit] = {}
         self._busy: Counter[Kit] = Counter()
         self._recent: OrderedDict[Kit, bool] = OrderedDict({PLAIN: True})
         """The last used at the end; whether spares can be made of it."""
         self._used = False
 
-    def take(self, kit: Kit) -> int | None:
-        """A task with that kit begins: the spare for it, the longest waiting first. None: there is none, start one."""
+    def workers(self, count: int) -> None:
+        """So many tasks run at a time, at most."""
+        self.most = max(LEAST, count)
+
+    def take(self, kit: Kit) -> tuple[int, Kit] | None:
+        """A task with that kit begins: the spare for it, the longest waiting first, and what it has: the kit, or nothing.
+
+        None: there is none, start one.
+        """
         self._used = True
         self._busy[kit] += 1
         self._recent.setdefault(kit, True)
         self._recent.move_to_end(kit)
         self._forget()
-        number = next((number for number, had in self.waiting.items() if had == kit), None)
-        if number is not None:
-            del self.waiting[number]
-        return number
+        for wanted in (kit, PLAIN):
+            for number, had in self.waiting.items():
+                if had == wanted:
+                    del self.waiting[number]
+                    return number, had
+        return None
 
     def ended(self, kit: Kit) -> None:
         """A task with that kit has ended."""
@@ -58,9 +79,8 @@ class Spares:
         """That one waits no more: it has died, or is not wanted."""
         del self.waiting[number]
 
-    def failed(self, number: int) -> None:
-        """That one could not be given its kit: there are no more spares of it, until it is forgotten."""
-        kit = self.waiting.pop(number)
+    def failed(self, kit: Kit) -> None:
+        """One could not be given that kit: no more spares are made of it, until it is forgotten."""
         if kit in self._recent and kit != PLAIN:
             self._recent[kit] = False
 

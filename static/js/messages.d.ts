@@ -95,6 +95,13 @@ export interface PythonParts {
   shared: Uint8Array[];
 }
 
+/** What tasks have in common before they begin. */
+export interface Kit {
+  packages: string[];
+  envs: string[];
+  limits: { files: number; memory: number };
+}
+
 export interface PythonStart {
   pieces: import('./python/task.js').Pieces;
   network: boolean;
@@ -105,7 +112,12 @@ export interface PythonTask {
   parts: PythonParts;
 }
 
-// ---- interpreter → provider worker: { ready }, { began }, { stdout, stderr }, { end: PythonEnd } or { failed: string }
+export interface PythonKit {
+  kit: Kit;
+  parts: PythonParts;
+}
+
+// ---- interpreter → provider worker: { ready } when it has started, and when it is equipped; { began }, { stdout, stderr }, { end: PythonEnd } or { failed: string }
 
 export interface PythonEnd {
   value?: Uint8Array;

@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from ...core.run import Broken, Ended, Failed, Limits, Run
 from ...errors import HostFault
@@ -21,6 +21,8 @@ from .messages import Nonsense
 from .node import Launcher
 from .pieces import Pieces
 
+Message: TypeAlias = tuple[str, Sequence[bytes]]
+"""Header, and parts of the body."""
 STARTING = 60.0
 """Seconds that Python may take to start."""
 BESIDE = 768 << 20
@@ -29,7 +31,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Interpreter(asyncio.Protocol):
-    def __init__(self, launcher: Launcher, pieces: Pieces) -> None:
+    """`kit` gives the message that equips it, if it is to have more than every interpreter has; it is called in a thread."""
+
+    def __init__(self, launcher: Launcher, pieces: Pieces, kit: Callable[[], Message] | None = None) -> None:
         self._launcher = launcher
         self._pieces = pieces
         self._reader = FrameReader(messages.MAX_END + messages.MAX_TEXT)
@@ -37,11 +41,10 @@ class Interpreter(asyncio.Protocol):
         self._popen: subprocess.Popen[bytes] | None = None
         self._dead = False
         loop = asyncio.get_running_loop()
-        self._ready: asyncio.Future[None] = loop.create_future()
+        self._started: asyncio.Future[None] = loop.create_future()
+        self._equipped: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[Ended] = loop.create_future()
         self._gone: asyncio.Future[None] = loop.create_future()
-        for future in (self._ready, self._ended):
-            future.add_done_callback(_looked_at)
         self._run: Run | None = None
         self._told: Callable[[bytes, bytes], None] = _nobody
         self._began: Callable[[], None] = _nothing
@@ -51,17 +54,22 @@ class Interpreter(asyncio.Protocol):
         self._has_begun = False
         self._nonsense = ""
         self._life = loop.create_task(self._live())
+        self._ready = self._started if kit is None else loop.create_task(self._equip(kit))
+        for future in (self._started, self._equipped, self._ready, self._ended):
+            future.add_done_callback(_looked_at)
 
     @property
     def usable(self) -> bool:
         """Whether it may still take a task, as far as anyone knows."""
         return not self._dead and not self._life.done() and self._run is None
 
-    def when_lost(self, call: Callable[[], None]) -> None:
-        self._life.add_done_callback(lambda _: call())
+    def when_lost(self, call: Callable[[bool], None]) -> None:
+        """Have it told when it can take no task any more; true: because it could not be equipped."""
+        self._ready.add_done_callback(lambda ready: call(True) if ready.cancelled() or ready.exception() else None)
+        self._life.add_done_callback(lambda _: call(False))
 
     async def ready(self) -> None:
-        """When it can take its task. Raises HostFault when it can't start."""
+        """When it can take its task. Raises HostFault when it can't start or be equipped, and what `kit` raises."""
         try:
             async with asyncio.timeout(STARTING):
                 await asyncio.shield(self._ready)
@@ -73,7 +81,7 @@ class Interpreter(asyncio.Protocol):
         self,
         run: Run,
         limits: Limits,
-        order: tuple[str, Sequence[bytes]],
+        order: Message,
         began: Callable[[], None],
         told: Callable[[bytes, bytes], None],
     ) -> Ended:
@@ -89,6 +97,13 @@ class Interpreter(asyncio.Protocol):
                 resource.prlimit(self._popen.pid, resource.RLIMIT_DATA, (most, most))
             self._transport.writelines(pack(header, parts))
         return await self._ended
+
+    async def _equip(self, kit: Callable[[], Message]) -> None:
+        header, parts = await asyncio.to_thread(kit)
+        await self._started
+        if self._transport is not None:
+            self._transport.writelines(pack(header, parts))
+        await self._equipped
 
     def kill(self) -> None:
         self._dead = True
@@ -107,8 +122,9 @@ class Interpreter(asyncio.Protocol):
         errors = os.memfd_create("stderr")
         try:
             reason = await self._until_gone(errors)
-            if not self._ready.done():
-                self._ready.set_exception(HostFault(f"Python could not be started here: {reason}"))
+            for future in (self._started, self._equipped):
+                if not future.done():
+                    future.set_exception(HostFault(f"Python could not be started here: {reason}"))
             if self._run is not None and not self._ended.done():
                 outcome = Failed(f"Python died: {reason}") if self._has_begun else Broken(f"Python died: {reason}")
                 self._ended.set_result(Ended(self._run.sequence, outcome, self._seconds()))
@@ -151,9 +167,10 @@ class Interpreter(asyncio.Protocol):
     def _hear(self, report: dict[str, Any], body: bytes) -> None:
         run = self._run
         if run is None:
-            if "ready" not in report or self._ready.done():
+            waited = self._equipped if self._started.done() else self._started
+            if "ready" not in report or waited.done():
                 raise Nonsense(str(report.get("failed", "it speaks before it was asked"))[:500])
-            self._ready.set_result(None)
+            waited.set_result(None)
         elif "output" in report:
             self._hear_output(*messages.output(report["output"], body, run))
         elif "began" in report:

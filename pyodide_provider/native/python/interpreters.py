@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...core.events import Event, OutputWritten, RunBegan, RunsEnded
-from ...core.run import Broken, Ended, Failed, File, Limits, PythonParams, Run
-from ...core.spares import PLAIN, Spares
+from ...core.run import NO_LIMITS, Broken, Ended, Failed, File, Limits, PythonParams, Run
+from ...core.spares import PLAIN, Kit, Spares, kit_of
 from ...errors import HostFault, TaskFault, UsageError
 from ..blob_cache import BlobCache
 from ..storage import Storage
@@ -32,8 +32,7 @@ class Settings:
     cache: BlobCache
     output: int
     files: int
-    spares: int
-    """Interpreters that may wait for tasks."""
+    workers: int
 
 
 class Interpreters:
@@ -48,7 +47,7 @@ class Interpreters:
         self._storage = Storage(f"{settings.base}/api/storage", settings.cache)
         self._packages = Packages(settings.base, self._storage)
         self._pieces: pieces.Pieces | None = None
-        self._spares = Spares(settings.spares)
+        self._spares = Spares(settings.workers)
         self._waiting: dict[int, Interpreter] = {}
         self._numbers = itertools.count()
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -118,21 +117,35 @@ class Interpreters:
         assert isinstance(params, PythonParams)
         if params.network:
             raise HostFault("this provider gives Python tasks no network")
-        interpreter = self._take()
+        kit = kit_of(params)
+        interpreter, had = self._take(kit)
         unused = True
         try:
             limits = messages.effective(params.limits, self._settings.output, self._settings.files)
-            order = await asyncio.to_thread(self._order, run, params, limits)
+            interpreter, had = await self._ready(interpreter, had)
+            order = await asyncio.to_thread(self._order, run, params, limits, had)
             await interpreter.ready()
             unused = False
             self._replenish()
             return await interpreter.run(run, limits, order, *self._listeners(slot, run))
         finally:
-            self._spares.ended(PLAIN)
+            self._spares.ended(kit)
             if unused and interpreter.usable:
-                self._keep(interpreter)
+                self._keep(interpreter, had)
             else:
                 self._end(interpreter)
+
+    async def _ready(self, interpreter: Interpreter, had: Kit) -> tuple[Interpreter, Kit]:
+        """One that has its kit, or a plain one instead of one that can't have it."""
+        if had == PLAIN:
+            return interpreter, had
+        try:
+            await interpreter.ready()
+            return interpreter, had
+        except (TaskFault, HostFault):
+            self._spares.failed(had)
+            self._end(interpreter)
+            return self._start(PLAIN), PLAIN
 
     def _listeners(self, slot: int, run: Run) -> tuple[Callable[[], None], Callable[[bytes, bytes], None]]:
         def began() -> None:
@@ -144,10 +157,10 @@ class Interpreters:
 
         return began, told
 
-    def _order(self, run: Run, params: PythonParams, limits: Limits) -> tuple[str, list[bytes]]:
-        """What a task is given, as bytes. Blocks."""
+    def _order(self, run: Run, params: PythonParams, limits: Limits, had: Kit) -> tuple[str, list[bytes]]:
+        """What a task is given, as bytes, by an interpreter that has a kit. Blocks."""
         pickle, rootfs = self._file(params.pickle), params.rootfs
-        files: Files = self._packages.get(params.packages)
+        files = self._packages.get(params.packages) if had == PLAIN else Files()
         shared = [self._storage.get(ref) for ref in params.shared]
         return messages.order(run, limits, files, pickle, self._file(rootfs) if rootfs else None, shared)
 
@@ -158,30 +171,41 @@ class Interpreters:
 
     # Those that wait.
 
-    def _take(self) -> Interpreter:
-        number = self._spares.take(PLAIN)
-        return self._start() if number is None else self._waiting.pop(number)
+    def _take(self, kit: Kit) -> tuple[Interpreter, Kit]:
+        """For a task with that kit, and what it has of it: all, or nothing."""
+        found = self._spares.take(kit)
+        return (self._start(PLAIN), PLAIN) if found is None else (self._waiting.pop(found[0]), found[1])
 
-    def _start(self) -> Interpreter:
+    def _start(self, kit: Kit) -> Interpreter:
         assert self._pieces is not None, "a Python task before there was an interpreter"
-        return Interpreter(self._launcher, self._pieces)
+        return Interpreter(self._launcher, self._pieces, None if kit == PLAIN else lambda: self._kit(kit))
 
-    def _keep(self, interpreter: Interpreter) -> None:
+    def _kit(self, kit: Kit) -> tuple[str, list[bytes]]:
+        """The message that equips an interpreter. Blocks."""
+        limits = messages.effective(NO_LIMITS, self._settings.output, self._settings.files)
+        return messages.kit(kit.packages, kit.envs, limits, self._packages.get(kit.packages))
+
+    def _keep(self, interpreter: Interpreter, kit: Kit) -> None:
         number = next(self._numbers)
         self._waiting[number] = interpreter
-        self._spares.put(number, PLAIN)
-        interpreter.when_lost(lambda: self._lost(number))
+        self._spares.put(number, kit)
+        interpreter.when_lost(lambda spoiled: self._lost(number, kit, spoiled))
 
     def _replenish(self) -> None:
         starts, stops = self._spares.plan()
         for number in stops:
             self._drop(number)
-        for _ in starts:
-            self._keep(self._start())
+        for kit in starts:
+            self._keep(self._start(kit), kit)
 
-    def _lost(self, number: int) -> None:
-        if self._waiting.pop(number, None) is not None:
-            self._spares.drop(number)
+    def _lost(self, number: int, kit: Kit, spoiled: bool) -> None:
+        interpreter = self._waiting.pop(number, None)
+        if interpreter is None:
+            return
+        self._spares.drop(number)
+        if spoiled:
+            self._spares.failed(kit)
+        self._end(interpreter)
 
     def _drop(self, number: int) -> None:
         self._spares.drop(number)

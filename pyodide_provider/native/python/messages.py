@@ -61,6 +61,17 @@ def order(
     return json.dumps({"order": told, "places": places}), body.parts
 
 
+def kit(packages: Sequence[str], envs: Sequence[str], limits: Limits, files: Files) -> tuple[str, list[bytes]]:
+    """(header, parts of the body) that gives it what tasks have in common."""
+    body = Body()
+    told = {"packages": packages, "envs": envs, "limits": {"files": limits.files, "memory": limits.memory}}
+    places = {
+        "wheels": [body.place(wheel) for wheel in files.wheels],
+        "libraries": [body.place(library) for library in files.libraries],
+    }
+    return json.dumps({"kit": told, "places": places}), body.parts
+
+
 def output(told: Any, body: bytes, run: Run) -> tuple[bytes, bytes]:
     """(stdout, stderr) that the task has written. Raises Nonsense."""
     ours = isinstance(told, dict) and told.get("key") == run.sequence

@@ -17,9 +17,6 @@ from ..blob_cache import BlobCache
 from .interpreters import Interpreters, Settings
 from .node import find
 
-LEAST_SPARES = 3
-"""Interpreters that may wait for tasks, when there are fewer workers."""
-
 
 class PythonOffer:
     """`slots.Python`. `announce` gets the kinds that are taken beside others, and what is to be said of the engine beside."""
@@ -27,7 +24,7 @@ class PythonOffer:
     def __init__(self, base: str, cache: BlobCache, workers: int, log: Callable[[str], None]) -> None:
         self.feed: Callable[[Event], None] = _nobody
         self.announce: Callable[[Sequence[str], str], None] = _no_one
-        self._settings = Settings(base, cache, limits.OUTPUT, limits.FILES, max(LEAST_SPARES, workers))
+        self._settings = Settings(base, cache, limits.OUTPUT, limits.FILES, workers)
         self._log = log
         self._interpreters: Interpreters | None = None
         self._looking: asyncio.Task[None] | None = None

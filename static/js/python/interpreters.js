@@ -1,6 +1,6 @@
 /**
- * The interpreters for Python tasks, by slot number: each task gets a fresh one, which ends with it. One more than is in use is
- * kept ready, from the first Python task on.
+ * The interpreters for Python tasks: each task gets a fresh one, which ends with it. Which wait, and what they are given before
+ * their task comes, is decided in Python (pyodide_provider/browser/interpreters.py), which knows them by numbers.
  *
  * An interpreter is untrusted from the moment it gets its task: what it says is taken for one run only, and checked.
  */
@@ -12,22 +12,30 @@ import { Packages } from './packages.js';
 /** @typedef {import('../messages.js').PythonField} PythonField */
 /** @typedef {import('../messages.js').PythonOrder} PythonOrder */
 /** @typedef {import('./task.js').Pieces} Pieces */
-/** @typedef {{worker: Worker | null, stopped: boolean}} Busy */
+/** @typedef {{slot: number, number: number, worker: Worker | null, stopped: boolean}} Busy */
 /** @typedef {{worker: Worker, ready: Promise<void>}} Spare */
 
 const START_SECONDS = 60;
 const MEMORY = 2 ** 30; // bytes, unless the task says otherwise
 const MOST_MEMORY = 2 ** 32 - 2 ** 16;
+const NOT_KEPT = 0;
+const nothing = () => {};
 
 export class Interpreters {
-  /** @type {Map<number, Busy>} */
+  /** By slot. @type {Map<number, Busy>} */
   #busy = new Map();
-  /** @type {Spare[]} */
-  #spares = [];
+  /** By number, those that have no task yet. @type {Map<number, Spare>} */
+  #spares = new Map();
   /** @type {Promise<Pieces> | undefined} */
   #pieces;
   /** @type {(slot: number, header: string, body?: Uint8Array) => void} */
-  #heard = () => {};
+  #heard = nothing;
+  /** @type {(slot: number, spoiled: boolean) => void} */
+  #handed = nothing;
+  /** @type {(slot: number) => void} */
+  #returned = nothing;
+  /** @type {(number: number) => void} */
+  #lost = nothing;
 
   /** @param {import('../messages.js').Settings} settings */
   constructor({ vendor, manifest, storage, limits }) {
@@ -43,6 +51,34 @@ export class Interpreters {
     this.#heard = heard;
   }
 
+  /**
+   * @param {(slot: number, spoiled: boolean) => void} handed a task has got its interpreter; spoiled: another, for that one broke
+   * @param {(slot: number) => void} returned the interpreter of that slot's task has not heard of it, and waits again
+   * @param {(number: number) => void} lost one that waited is gone
+   */
+  attend(handed, returned, lost) {
+    [this.#handed, this.#returned, this.#lost] = [handed, returned, lost];
+  }
+
+  /** @param {number} number by which it is asked for later @param {string} kit JSON: what it is given beforehand, or '' */
+  start(number, kit) {
+    const { worker, ready } = this.#start(false);
+    const spare = { worker, ready: kit ? ready.then(() => this.#equip(worker, JSON.parse(kit))) : ready };
+    this.#spares.set(number, spare);
+    spare.ready.catch(() => {
+      worker.terminate();
+      if (this.#spares.get(number) !== spare) return;
+      this.#spares.delete(number);
+      this.#lost(number);
+    });
+  }
+
+  /** @param {number} number */
+  drop(number) {
+    this.#spares.get(number)?.worker.terminate();
+    this.#spares.delete(number);
+  }
+
   /** @param {number} slot */
   stop(slot) {
     const busy = this.#busy.get(slot);
@@ -52,17 +88,20 @@ export class Interpreters {
     this.#busy.delete(slot);
   }
 
-  /** @param {number} slot @param {string} header @param {Uint8Array<ArrayBuffer>} [body] */
-  async post(slot, header, body = new Uint8Array(0)) {
+  /**
+   * @param {number} slot @param {number} number of its interpreter, NOT_KEPT for one with the network @param {boolean} equipped
+   * @param {string} header @param {Uint8Array<ArrayBuffer>} body
+   */
+  async post(slot, number, equipped, header, body) {
     /** @type {PythonField} */
     const field = JSON.parse(header).python;
     /** @type {Busy} */
-    const busy = { worker: null, stopped: false };
+    const busy = { slot, number, worker: null, stopped: false };
     this.#busy.set(slot, busy);
     const tell = (/** @type {string} */ said, /** @type {Uint8Array<ArrayBuffer>} */ bytes) => busy.stopped || this.#heard(slot, said, bytes);
     let end;
     try {
-      end = await this.#run(field, body, busy, tell);
+      end = await this.#run(field, body, busy, equipped, tell);
     } catch (error) {
       end = failed(field.key, error);
     }
@@ -71,24 +110,29 @@ export class Interpreters {
     tell(end.header, end.body);
   }
 
-  /** @param {PythonField} field @param {Uint8Array<ArrayBuffer>} body @param {Busy} busy @param {(header: string, body: Uint8Array<ArrayBuffer>) => unknown} tell */
-  async #run(field, body, busy, tell) {
-    const network = field.network === true;
+  /**
+   * @param {PythonField} field @param {Uint8Array<ArrayBuffer>} body @param {Busy} busy @param {boolean} equipped
+   * @param {(header: string, body: Uint8Array<ArrayBuffer>) => unknown} tell
+   */
+  async #run(field, body, busy, equipped, tell) {
+    const network = busy.number === NOT_KEPT;
     if (network) await this.#allowed();
-    const spare = this.#take(network);
-    spare.ready.catch(() => {}); // told below
-    const parts = await this.#parts(field, body).catch((error) => {
-      this.#giveBack(spare, network);
+    let spare = this.#take(busy.number);
+    spare.ready.catch(nothing); // told below
+    const whole = !equipped || (await spare.ready.then(() => true, () => false));
+    if (!whole) spare = this.#start(false);
+    const parts = await this.#parts(field, body, equipped && whole).catch((error) => {
+      this.#giveBack(spare, busy, whole);
       throw error;
     });
     await spare.ready.catch((error) => {
       throw new Broken(`Python could not be started here: ${error.message}`);
     });
-    if (!network && !busy.stopped) this.#prepare();
     if (busy.stopped) {
       spare.worker.terminate();
       throw new Broken('stopped');
     }
+    if (!network) this.#handed(busy.slot, !whole);
     busy.worker = spare.worker;
     /** @type {Partial<import('../messages.js').RunLimits> & import('../messages.js').Limits} */
     const limits = { ...this.limits, ...field.limits };
@@ -98,8 +142,8 @@ export class Interpreters {
     return converse(spare.worker, order, parts, tell);
   }
 
-  /** What a task is given, as bytes. @param {PythonField} field @param {Uint8Array<ArrayBuffer>} body */
-  async #parts(field, body) {
+  /** What a task is given, as bytes. @param {PythonField} field @param {Uint8Array<ArrayBuffer>} body @param {boolean} equipped */
+  async #parts(field, body, equipped) {
     const cut = (/** @type {[number, number]} */ [offset, length]) => body.slice(offset, offset + length);
     const file = async (/** @type {import('../messages.js').FileField | undefined} */ given) =>
       given && ('blob' in given ? cut(given.blob) : this.blobs.get(given.ref));
@@ -107,7 +151,7 @@ export class Interpreters {
     const [pickle, rootfs, packages, ...shared] = await Promise.all([
       file(field.pickle),
       file(field.rootfs),
-      this.packages.get(field.packages ?? []),
+      this.packages.get((!equipped && field.packages) || []),
       ...refs.map((ref) => this.blobs.get(ref)),
     ]);
     return { pickle, rootfs, ...packages, shared, refs, stdin: field.stdin && cut(field.stdin) };
@@ -119,49 +163,36 @@ export class Interpreters {
     if (!answer?.ok) throw new Broken('the broker does not say whether tasks may use the network');
   }
 
-  /** An interpreter for a task: the one that is ready, or a new one. @param {boolean} network @returns {Spare} */
-  #take(network) {
-    return (network ? undefined : this.#spares.shift()) ?? this.#start(network);
+  /** @param {number} number @returns {Spare} */
+  #take(number) {
+    const spare = this.#spares.get(number);
+    this.#spares.delete(number);
+    return spare ?? this.#start(number === NOT_KEPT);
   }
 
-  /** An interpreter that was given nothing yet. @param {Spare} spare @param {boolean} network */
-  #giveBack(spare, network) {
-    if (network) spare.worker.terminate();
-    else this.#keep(spare);
+  /** @param {Spare} spare that was given nothing of a task yet @param {Busy} busy @param {boolean} whole whether it is the one of that number */
+  #giveBack(spare, { slot, number, stopped }, whole) {
+    if (stopped || !whole || number === NOT_KEPT) return spare.worker.terminate();
+    this.#spares.set(number, spare);
+    this.#returned(slot);
   }
 
-  /** @param {Spare} spare */
-  #keep(spare) {
-    this.#spares.push(spare);
-    spare.ready.catch(() => (this.#spares = this.#spares.filter((it) => it !== spare)));
-  }
-
-  /** Has as many ready as are in use, at least one: that many may be needed at once. */
-  #prepare() {
-    while (this.#spares.length < Math.max(1, this.#busy.size)) {
-      this.#keep(this.#start(false));
-    }
+  /** @param {Worker} worker that is ready @param {{packages: string[], envs: string[]}} kit */
+  async #equip(worker, kit) {
+    const files = await this.packages.get(kit.packages);
+    const limits = { files: this.limits.files, memory: this.limits.memory || MEMORY };
+    const ready = readiness(worker);
+    worker.postMessage({ kit: { ...kit, limits }, parts: { refs: [], shared: [], ...files } });
+    await ready;
   }
 
   /** @param {boolean} network @returns {Spare} */
   #start(network) {
     const worker = new Worker(`${this.tasks}${network ? 'open' : 'worker'}.js`, { name: 'python' });
-    const ready = new Promise((resolve, reject) => {
-      const overdue = setTimeout(() => reject(new Error(`it did not start within ${START_SECONDS} s`)), START_SECONDS * 1000);
-      worker.onmessage = ({ data }) => {
-        clearTimeout(overdue);
-        if (data.ready) resolve(undefined);
-        else reject(new Error(String(data.failed)));
-      };
-      worker.onerror = (event) => {
-        event.preventDefault();
-        reject(new Error(event.message || 'its script could not be loaded'));
-      };
-      this.#load().then((pieces) => worker.postMessage({ pieces, network }), reject);
-    });
+    const ready = Promise.all([readiness(worker), this.#load().then((pieces) => worker.postMessage({ pieces, network }))]);
     return {
       worker,
-      ready: ready.catch((error) => {
+      ready: ready.then(nothing, (error) => {
         worker.terminate();
         throw error;
       }),
@@ -186,6 +217,22 @@ export class Interpreters {
     ]);
     return { module, snapshot, stdlib, lock };
   }
+}
+
+/** When it says that it is ready. @param {Worker} worker @returns {Promise<void>} */
+function readiness(worker) {
+  return new Promise((resolve, reject) => {
+    const overdue = setTimeout(() => reject(new Error(`it was not ready within ${START_SECONDS} s`)), START_SECONDS * 1000);
+    worker.onmessage = ({ data }) => {
+      clearTimeout(overdue);
+      if (data.ready) resolve(undefined);
+      else reject(new Error(String(data.failed)));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(event.message || 'its script could not be loaded'));
+    };
+  });
 }
 
 /**

@@ -34,7 +34,13 @@ async function serve({ pieces, read, write }) {
   delete scope.fetch;
   const tell = (/** @type {unknown} */ header, body = NOTHING) => write(frame(typeof header === 'string' ? header : JSON.stringify(header), body));
   tell({ ready: true });
-  const { order, parts } = take(read);
+  let message = take(read);
+  if (message.kit) {
+    interpreter.equip(message.kit, message.parts);
+    tell({ ready: true });
+    message = take(read);
+  }
+  const { order, parts } = message;
   let began = performance.now();
   const begin = () => {
     began = performance.now();
@@ -61,19 +67,19 @@ function frame(header, body) {
   return whole;
 }
 
-/** @param {Door['read']} read @returns {import('../messages.js').PythonTask} */
+/** @param {Door['read']} read @returns {import('../messages.js').PythonTask & {kit?: import('../messages.js').Kit}} */
 function take(read) {
   const sizes = new Uint32Array(2);
   read(new Uint8Array(sizes.buffer));
   const [text, body] = [new Uint8Array(sizes[0]), new Uint8Array(sizes[1])];
   read(text);
   read(body);
-  const { order, places } = JSON.parse(new TextDecoder().decode(text));
-  return { order, parts: cut(places, body) };
+  const { places, ...rest } = JSON.parse(new TextDecoder().decode(text));
+  return { ...rest, parts: cut(places, body) };
 }
 
 /** @param {Places} places @param {Uint8Array} body */
-function cut({ refs, wheels, libraries, shared, pickle, stdin, rootfs }, body) {
+function cut({ refs = [], wheels = [], libraries = [], shared = [], pickle, stdin, rootfs }, body) {
   const part = (/** @type {Slice} */ [offset, length]) => body.subarray(offset, offset + length);
   const maybe = (/** @type {Slice | undefined} */ place) => (place ? part(place) : undefined);
   return { refs, wheels: wheels.map(part), libraries: libraries.map(part), shared: shared.map(part), pickle: maybe(pickle), stdin: maybe(stdin), rootfs: maybe(rootfs) };

@@ -26,6 +26,7 @@ export class Interpreter {
   /** Bytes of memory that Python may have, and those it was refused. */
   memory = { most: Infinity, refused: 0 };
   files = { most: Infinity, used: 0 };
+  #equipped = false;
 
   /**
    * @param {import('./restore.js').LoadPyodide} loadPyodide @param {import('./restore.js').Create} create
@@ -66,6 +67,20 @@ export class Interpreter {
   }
 
   /**
+   * Gives it what the tasks of a kit have in common. What packages print when they are imported is nobody's.
+   * @param {import('../messages.js').Kit} kit @param {PythonParts} parts its wheels and libraries
+   */
+  equip({ packages, envs, limits }, parts) {
+    const nobody = { write: (/** @type {Uint8Array} */ bytes) => bytes.length, isatty: false };
+    this.pyodide.setStdout(nobody);
+    this.pyodide.setStderr(nobody);
+    this.memory.most = Math.max(limits.memory, this.pyodide._module.HEAPU8.length);
+    Object.assign(this.files, { most: limits.files, used: 0 });
+    this.guest.equip(JSON.stringify({ packages, envs }), parts);
+    this.#equipped = true;
+  }
+
+  /**
    * @param {PythonOrder} order @param {PythonParts} parts
    * @param {() => void} begin called when the program starts
    * @param {(stdout: Uint8Array, stderr: Uint8Array) => void} follow told what it has written since the last time
@@ -77,7 +92,7 @@ export class Interpreter {
     this.pyodide.setStderr({ write: (bytes) => output.write(1, bytes), isatty: false });
     this.#feed(parts.stdin);
     this.memory.most = Math.max(order.limits.memory, this.pyodide._module.HEAPU8.length);
-    Object.assign(this.files, { most: order.limits.files, used: 0 });
+    Object.assign(this.files, { most: order.limits.files, used: this.#equipped ? this.files.used : 0 });
     // Where an interpreter dies, what waits for it is never told.
     /** @type {Promise<never>} */
     const fatal = new Promise((_, reject) => (this.pyodide._api.on_fatal = reject));

@@ -22,6 +22,12 @@ async function prepare({ pieces, network }) {
   post({ ready: true });
 }
 
+/** @param {import('../messages.js').PythonKit} task */
+async function equip({ kit, parts }) {
+  interpreter.equip(kit, parts);
+  post({ ready: true });
+}
+
 /** @param {import('../messages.js').PythonTask} task */
 async function work({ order, parts }) {
   const end = await interpreter.run(order, parts, () => post({ began: true }), (stdout, stderr) => post({ stdout, stderr }));
@@ -33,4 +39,4 @@ function fail(error) {
   post({ failed: error instanceof Error ? error.message : String(error) });
 }
 
-scope.onmessage = (/** @type {MessageEvent} */ { data }) => void (data.pieces ? prepare(data) : work(data)).catch(fail);
+scope.onmessage = (/** @type {MessageEvent} */ { data }) => void (data.pieces ? prepare(data) : data.kit ? equip(data) : work(data)).catch(fail);

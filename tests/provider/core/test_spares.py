@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyodide_provider.core.spares import PLAIN, REMEMBERED, Kit, Spares
+from pyodide_provider.core.run import PythonParams
+from pyodide_provider.core.spares import LARGEST, PLAIN, REMEMBERED, Kit, Spares, kit_of
 
 A, B, C = (Kit((name,)) for name in "abc")
 
@@ -15,10 +16,15 @@ class Shop:
 
     def __init__(self, most: int) -> None:
         self.spares = Spares(most)
+        self.spares.most = most
         self.last = 0
 
-    def begin(self, kit: Kit) -> Kit | None:
-        """What the interpreter had that the task got; None: a new one."""
+    def fail(self, number: int) -> None:
+        kit = self.spares.waiting[number]
+        self.spares.drop(number)
+        self.spares.failed(kit)
+
+    def begin(self, kit: Kit) -> tuple[int, Kit] | None:
         found = self.spares.take(kit)
         self.follow()
         return found
@@ -38,6 +44,10 @@ class Shop:
         return sorted(self.spares.waiting.values())
 
 
+def test_there_may_be_some_even_where_there_is_one_worker() -> None:
+    assert [Spares(count).most for count in (1, 3, 8)] == [3, 3, 8]
+
+
 def test_nothing_waits_before_the_first_task() -> None:
     shop = Shop(3)
     shop.follow()
@@ -52,7 +62,19 @@ def test_the_second_task_with_packages_finds_a_spare_that_has_them() -> None:
     shop.begin(A)
     assert shop.kits() == [PLAIN, A]
     number = next(number for number, kit in shop.spares.waiting.items() if kit == A)
-    assert shop.spares.take(A) == number
+    assert shop.spares.take(A) == (number, A)
+
+
+def test_where_there_is_none_that_has_them_a_plain_one_will_do() -> None:
+    shop = Shop(3)
+    shop.begin(PLAIN)
+    assert shop.begin(A) == (1, PLAIN)
+
+
+def test_a_kit_is_what_packages_see_before_a_task_begins() -> None:
+    assert kit_of(PythonParams(envs=("A=1",))) == PLAIN
+    assert kit_of(PythonParams(packages=("b", "a", "b"), envs=("A=1",))) == Kit(("a", "b"), ("A=1",))
+    assert kit_of(PythonParams(packages=("a",), envs=(f"A={'x' * LARGEST}",))) == PLAIN
 
 
 def test_as_many_wait_as_are_used_at_once_but_never_more_than_may() -> None:
@@ -77,7 +99,7 @@ def test_a_kit_that_can_not_be_made_is_not_tried_again_until_it_is_forgotten() -
     shop = Shop(3)
     shop.begin(A)
     number = next(number for number, kit in shop.spares.waiting.items() if kit == A)
-    shop.spares.failed(number)
+    shop.fail(number)
     shop.follow()
     assert shop.kits() == [PLAIN]
     shop.begin(A)
@@ -91,7 +113,7 @@ def test_a_kit_that_can_not_be_made_is_not_tried_again_until_it_is_forgotten() -
 def test_a_plain_one_that_could_not_be_started_is_tried_again() -> None:
     shop = Shop(3)
     shop.begin(PLAIN)
-    shop.spares.failed(1)
+    shop.fail(1)
     shop.follow()
     assert shop.kits() == [PLAIN]
 
@@ -124,7 +146,7 @@ def test_whatever_happens_there_are_never_more_than_may_wait(most: int, steps: l
         elif step == "die" and shop.spares.waiting:
             shop.spares.drop(next(iter(shop.spares.waiting)))
         elif step == "fail" and shop.spares.waiting:
-            shop.spares.failed(next(iter(shop.spares.waiting)))
+            shop.fail(next(iter(shop.spares.waiting)))
         else:
             shop.follow()
         shop.spares.validate()
