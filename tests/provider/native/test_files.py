@@ -241,7 +241,7 @@ class TestArtifacts:
         }
         for name, content in files.items():
             (tmp_path / name).write_bytes(content)
-        packed, _ = pack(tmp_path, tuple(files), 6 * size)
+        packed, _ = pack(tmp_path, tuple(files), 6 * mebibyte)
         assert z.read_zip(packed) == files
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             methods = {entry.filename: entry.compress_type for entry in archive.infolist()}
