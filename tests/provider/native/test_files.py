@@ -233,12 +233,8 @@ class TestArtifacts:
             pack(tmp_path, ("/",), 100)
 
     def test_large_noise_is_not_packed_and_all_else_is(self, tmp_path: Path) -> None:
-        mebibyte = 1 << 20
-        files = {
-            "noise": os.urandom(2 * mebibyte),
-            "half": os.urandom(mebibyte) + bytes(mebibyte),
-            "zeros": bytes(2 * mebibyte),
-        }
+        size = 1 << 20
+        files = {"noise": os.urandom(2 * size), "half": os.urandom(size) + bytes(size), "zeros": bytes(2 * size)}
         for name, content in files.items():
             (tmp_path / name).write_bytes(content)
         packed, _ = pack(tmp_path, tuple(files), 6 * mebibyte)
