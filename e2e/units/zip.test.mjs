@@ -47,6 +47,8 @@ test('more than a thousandfold is a bomb whatever the limit', () => {
   const archive = zipSync({ bomb: new Uint8Array(20 * MiB) });
   patch(archive, 0x02014b50, 24, 4, 0x7fffffff);
   assert.throws(() => unpack(archive, 2 ** 40), /zip bomb/);
+  patch(archive, 0x02014b50, 10, 2, 9);
+  assert.throws(() => unpack(archive, 2 ** 40), /zip bomb/);
 });
 
 for (const path of ['../x', 'a/../../x', '/etc/passwd', 'C:/x', 'a\\..\\x']) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import tracemalloc
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from pyodide_provider.native.rootfs import END, END64, LOCATOR, MAX_ENTRIES
 from pyodide_provider.native.rootfs import unpack as unpack_layers
 from pyodide_provider.native.scratch import Scratch, sweep
 from tests.contract import zips as z
+from tests.contract.packings import Entry, assemble, zeros64
 
 HONEST = z.make_zip({"a.txt": b"text" * 50, "b/": b"", "b/c": bytes(1000)})
 
@@ -82,6 +84,22 @@ def test_a_directory_that_would_fill_the_memory_is_refused_before_it_is_read(tmp
 def test_a_ratio_that_no_honest_archive_has(tmp_path: Path) -> None:
     with pytest.raises(TaskFault, match="refused as a zip bomb"):
         unpack(z.bomb(40 << 20), str(tmp_path / "x"), 1 << 30)
+    size = 40 << 20
+    with pytest.raises(TaskFault, match="refused as a zip bomb"):
+        unpack(assemble([Entry("z", zeros64(size), size=size)]), str(tmp_path / "y"), 1 << 30)
+
+
+def test_a_deflate64_bomb_that_lies_costs_no_memory(tmp_path: Path) -> None:
+    """It would be 27 000 times as much, and says that it is 1000 bytes."""
+    archive = assemble([Entry("z", zeros64(1 << 30), size=1000)])
+    tracemalloc.start()
+    try:
+        with pytest.raises(TaskFault, match="an entry is longer than it says"):
+            unpack(archive, str(tmp_path / "x"), 1 << 30)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 << 20
 
 
 def test_names_that_are_utf8_without_saying_so(tmp_path: Path) -> None:
@@ -237,7 +255,7 @@ class TestArtifacts:
         files = {"noise": os.urandom(2 * size), "half": os.urandom(size) + bytes(size), "zeros": bytes(2 * size)}
         for name, content in files.items():
             (tmp_path / name).write_bytes(content)
-        packed, _ = pack(tmp_path, tuple(files), 6 * mebibyte)
+        packed, _ = pack(tmp_path, tuple(files), 6 * size)
         assert z.read_zip(packed) == files
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             methods = {entry.filename: entry.compress_type for entry in archive.infolist()}
