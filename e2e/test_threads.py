@@ -30,6 +30,7 @@ LARGE = threaded(
     "(call $start (i32.const 0)) (call $forever)",
     memory=SHARED.replace("2 64", "4800 5000"),
 )
+WRITES_AND_WAITS = threaded("", "".join(f"(call $say (i32.const {letter}))" for letter in b"abc") + "(call $forever)")
 COUNTING = start(f"(local $n i32) {times(200_000_000, '')}")
 
 
@@ -102,6 +103,12 @@ def test_one_thread_reads_what_is_typed_while_others_go_on(client: Client, host:
             command.types(letter + b"\n")
             command.sees(letter + b"\n")
         assert command.ends() == 7
+
+
+def test_the_last_that_was_written_is_told(client: Client, host: Host) -> None:
+    with typing(client.url, client.upload(WRITES_AND_WAITS)) as command:
+        command.sees(b"a\nb\nc\n")
+        command.process.kill()
 
 
 def test_who_reads_holds_up_no_end(client: Client, host: Host) -> None:

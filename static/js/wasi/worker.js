@@ -23,6 +23,7 @@ function help(message) {
     scope.postMessage(thread?.run(message.thread));
   } else {
     thread = new Thread(message.join, () => scope.postMessage(null));
+    globalThis.onmessageerror = () => scope.postMessage({ broken: 'a thread got a message that can not be read' });
     scope.postMessage('ready');
   }
 }

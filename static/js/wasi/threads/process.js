@@ -15,6 +15,7 @@ const MOST_ID = 2 ** 29 - 1;
 const JOINING = 50; // ms that a thread which is one too many waits: one that was joined has still to return
 const TURN = 8; // ms of answering before others in this worker have their turn
 const LINGER = 0.2; // ms that the next call is waited for
+const FLUSH = 50; // ms until what was written last is told, when nothing is called
 const EVERY = 5; // ms between two looks whether there is input
 const LATER = Symbol('later');
 const SPAWN = 'thread-spawn';
@@ -47,6 +48,10 @@ export class Process {
   #spawning = [];
   /** Calls that wait for input. @type {Call[]} */
   #asleep = [];
+  /** Tells what was written, in a run that is followed. @type {(() => void) | null} */
+  #flush = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #idle;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #look;
   /** @type {((outcome: Outcome) => void) | null} null once it is over */
@@ -71,9 +76,8 @@ export class Process {
   /** @returns {Promise<{outcome: Outcome, cpu: number}>}  `cpu`: ms of all threads, as far as they can be told */
   async run() {
     this.host.guest.attach({ memory: this.memory });
-    const { pausing } = this.host;
+    this.#flush = this.host.pausing;
     this.host.pausing = () => {
-      pausing?.();
       throw LATER;
     };
     const outcome = await new Promise((/** @type {(outcome: Outcome) => void} */ resolve) => {
@@ -95,6 +99,7 @@ export class Process {
     this.crew.dismiss();
     for (const { timer } of this.#spawning) clearTimeout(timer);
     clearTimeout(this.#look);
+    clearTimeout(this.#idle);
     this.#again.port1.close();
     this.#resolve(outcome);
     this.#resolve = null;
@@ -120,8 +125,17 @@ export class Process {
       const asked = [...this.crew.busy].filter(({ box }) => box.asked);
       for (const { box } of asked) if (this.#running) this.#do(box);
       if (performance.now() > until) return this.#again.port2.postMessage(null);
-      if (!asked.length && !this.#bell.wait(heard, LINGER) && this.#bell.sleep(heard)) return;
+      if (!asked.length && !this.#bell.wait(heard, LINGER) && this.#bell.sleep(heard)) return this.#rest();
     }
+  }
+
+  /** Nobody calls. */
+  #rest() {
+    if (!this.#flush) return;
+    this.#idle ??= setTimeout(() => {
+      this.#idle = undefined;
+      this.#flush?.();
+    }, FLUSH);
   }
 
   /** @param {Box} box */
