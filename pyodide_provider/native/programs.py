@@ -13,7 +13,7 @@ from ..core.run import File
 from .blob_cache import BlobCache, ref_of
 from .limits import any_file_size
 from .storage import Storage
-from .threads import Threaded
+from .threaded import Threaded
 from .wasi import STACK, Wasi
 
 KEPT = 64

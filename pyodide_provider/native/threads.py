@@ -10,16 +10,14 @@ import threading
 import time
 from _thread import start_new_thread
 from collections.abc import Callable
-from typing import NamedTuple
+from contextlib import ExitStack, closing
 
 from wasmtime import (
     Engine,
     FuncType,
-    ImportType,
     InstancePre,
     Linker,
     MemoryType,
-    Module,
     SharedMemory,
     Store,
     Trap,
@@ -33,11 +31,12 @@ from ..core.run import Failed, Limits
 from ..errors import HostFault, TaskFault
 from .limits import threads_text
 from .live_calls import OVER
-from .live_stdin import LiveStdin
-from .ran import PAGE, Ran, too_much, why
+from .live_stdin import LiveStdin, is_live
+from .ran import PAGE, Given, Ran, too_much, why
 from .raw_calls import Values, call_raw, define_memory, define_raw, exported, integers
 from .shared_wasi import PREVIEW1, Calls, SharedWasi
 from .streams import Streams
+from .threaded import Threaded
 from .traps import cause
 from .wasmtime_c import call_start, instantiate
 
@@ -57,48 +56,6 @@ OWN_MEMORY = "a program with threads has one memory, the shared one that it impo
 I32 = ValType.i32()
 
 
-class Threaded(NamedTuple):
-    """A module that shares its memory, which it imports by these names; `spawns`: it starts threads."""
-
-    module: Module
-    memory: tuple[str, str]
-    pages: Pages
-    spawns: bool
-
-    def has(self, wanted: ImportType) -> bool:
-        """Whether an import is one that others have not got."""
-        return (wanted.module, wanted.name) == self.memory or (self.spawns and _is_spawn(wanted))
-
-
-def find(module: Module) -> Threaded | None:
-    """What a module is if it shares its memory. Raises TaskFault when it starts threads, but lacks what they need."""
-    spawns = False
-    memory = None
-    for wanted in module.imports:
-        if isinstance(wanted.type, MemoryType) and wanted.type.is_shared and not wanted.type.is_64 and memory is None:
-            memory = (wanted.module, wanted.name or ""), wanted.type.limits
-        spawns = spawns or _is_spawn(wanted)
-    if spawns and memory is None:
-        raise TaskFault("it imports wasi.thread-spawn, but no shared memory for its threads")
-    if memory is not None and any(wanted.module == "wasi_unstable" for wanted in module.imports):
-        raise TaskFault("it shares its memory and imports wasi_unstable: threads are of WASI preview 1")
-    if spawns:
-        _check_entry(module)
-    return None if memory is None else Threaded(module, *memory, spawns)
-
-
-def _is_spawn(wanted: ImportType) -> bool:
-    return wanted.module == "wasi" and wanted.name == "thread-spawn" and isinstance(wanted.type, FuncType)
-
-
-def _check_entry(module: Module) -> None:
-    entry = next((export.type for export in module.exports if export.name == "wasi_thread_start"), None)
-    if not isinstance(entry, FuncType):
-        raise TaskFault("it imports wasi.thread-spawn, but has no wasi_thread_start function for its threads")
-    if list(map(str, entry.params)) != ["i32", "i32"] or entry.results:
-        raise TaskFault("its wasi_thread_start function does not take two i32 and return nothing")
-
-
 class Threads:
     """Of one engine; a program at a time."""
 
@@ -111,39 +68,48 @@ class Threads:
     def run(
         self,
         program: Threaded,
-        config: WasiConfig,
-        stdin: LiveStdin | None,
+        given: Given,
+        configure: Callable[[Given], WasiConfig],
         limits: Limits,
         begin: Callable[[], None],
     ) -> Ran:
-        """Run a program to its end; `begin` is called right before it starts. `stdin`: instead of the config's.
-
-        Raises TaskFault or HostFault.
-        """
-        if self._calls is None:
-            self._calls = Calls(self._engine)
-            threading.stack_size(NATIVE_STACK)
+        """Run a program to its end; `begin` is called right before it starts. Raises TaskFault, HostFault or OSError."""
         minimum, most = program.pages.min, limits.memory // PAGE
         if minimum > most:
             return Ran(Failed(too_much(minimum, limits)), 0)
-        pages = Pages(minimum, min(program.pages.max or 0, most))
-        try:
-            memory = SharedMemory(self._engine, MemoryType(pages, shared=True))
-            process = _Process(self._engine, self._calls, program, config, stdin, memory, limits)
-        except WasmtimeError as error:
-            raise HostFault(f"wasmtime could not be set up: {cause(error)}") from None
+        if self._calls is None:
+            self._calls = Calls(self._engine)
+            threading.stack_size(NATIVE_STACK)
+        process = self._made(program, given, configure, limits)
         begin()
         self._last = process
         cpu = time.process_time()
         ended = process.run()
         cpu = time.process_time() - cpu
-        used = memory.data_len()
+        used = process.memory.data_len()
         if isinstance(ended, int):
             return Ran(ended, used, cpu)
         if isinstance(ended, str):
             return Ran(Failed(ended), used, cpu)
         text = OWN_MEMORY if "exceeds memory limits" in str(ended) else why(ended, used, limits)
         return Ran(Failed(self._streams.with_tail(text)), used, cpu)
+
+    def _made(self, program: Threaded, given: Given, configure: Callable[[Given], WasiConfig], limits: Limits) -> _Process:
+        assert self._calls is not None
+        pages = Pages(program.pages.min, min(program.pages.max or 0, limits.memory // PAGE))
+        with ExitStack() as failing:
+            stdin = None
+            if isinstance(given.stdin, str) and is_live(given.stdin):
+                stdin = failing.enter_context(closing(LiveStdin(given.stdin)))
+                given = given._replace(stdin=b"")
+            try:
+                memory = SharedMemory(self._engine, MemoryType(pages, shared=True))
+                process = _Process(self._engine, self._calls, program, configure(given), stdin, memory, limits)
+            except WasmtimeError as error:
+                raise HostFault(f"wasmtime could not be set up: {cause(error)}") from None
+            # It closes its stdin itself.
+            failing.pop_all()
+        return process
 
     def spent(self) -> bool:
         """Whether there are threads of the last run that don't end."""
@@ -172,6 +138,7 @@ class _Process:
         self._engine = engine
         self._limits = limits
         self._stdin = stdin
+        self.memory = memory
         self._wasi = SharedWasi(calls, engine, config, memory, stdin)
         self._lock = threading.Condition()
         self._ended: int | str | Trap | WasmtimeError | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import wasmtime
 from wasmtime import FuncType, InstancePre, Linker, Module, Store, Trap, ValType, WasiConfig, WasmtimeError
@@ -10,13 +11,15 @@ from wasmtime import FuncType, InstancePre, Linker, Module, Store, Trap, ValType
 from ..core.run import Failed, Limits
 from ..errors import HostFault, TaskFault
 from . import slashes
-from .live_stdin import LiveStdin, is_live
 from .ran import Given, Ran, why
 from .streams import Streams
-from .threads import Threaded, Threads, find
+from .threaded import Threaded, find
 from .traps import cause, module_fault
 from .unstable import Unstable, renamed
 from .wasmtime_c import call_start, instantiate, memory_size, set_stdin
+
+if TYPE_CHECKING:
+    from .threads import Threads
 
 TABLE_LIMIT = 10_000_000
 """Elements of its tables, as browsers have it."""
@@ -60,7 +63,7 @@ class Wasi:
         self._linker.define_func("wasi_snapshot_preview1", "proc_exit", exit_type, _proc_exit)
         self._unstable = Unstable(self.engine, self._linker)
         self._slashes = slashes.define(self.engine, self._linker)
-        self._threads = Threads(self.engine, streams)
+        self._threads: Threads | None = None
 
     def compile(self, wasm: bytes) -> Module:
         """Raises TaskFault, with what is wrong and where."""
@@ -128,14 +131,16 @@ class Wasi:
                 return Ran(Failed(self._streams.with_tail(why(error, used, limits))), used)
 
     def _run_threads(self, program: Threaded, given: Given, limits: Limits, begin: Callable[[], None]) -> Ran:
-        if not (isinstance(given.stdin, str) and is_live(given.stdin)):
-            return self._threads.run(program, self._configure(given), None, limits, begin)
-        config = self._configure(given._replace(stdin=b""))
-        return self._threads.run(program, config, LiveStdin(given.stdin), limits, begin)
+        if self._threads is None:
+            # Most workers never need it, and each that is killed is replaced.
+            from .threads import Threads
+
+            self._threads = Threads(self.engine, self._streams)
+        return self._threads.run(program, given, self._configure, limits, begin)
 
     def spent(self) -> bool:
         """Whether there are threads of the last run that don't end."""
-        return self._threads.spent()
+        return self._threads is not None and self._threads.spent()
 
     def _configure(self, given: Given) -> WasiConfig:
         config = WasiConfig()
