@@ -6,17 +6,19 @@ WORKDIR /app
 RUN groupadd --gid 10001 wasimoff \
  && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin wasimoff
 
-# What the pages load: Pyodide, the provider's Python as an archive (pip fetches its protobuf), the bundled WASI worker.
+# What the pages load: Pyodide, the provider's Python as wheels (pip fetches protobuf's) and in memory, the bundled workers.
 FROM node:22-bookworm-slim AS pages
 WORKDIR /app
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends python3-pip \
+ && apt-get install --yes --no-install-recommends python3-venv \
  && rm -rf /var/lib/apt/lists/*
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund && npm cache clean --force
-COPY requirements.lock ./
-COPY scripts/build_static.mjs scripts/python_archive.mjs scripts/snapshot.mjs scripts/
+COPY pyproject.toml requirements.lock requirements-pages.lock ./
+RUN python3 -m venv .venv \
+ && .venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements-pages.lock
+COPY scripts/build_static.mjs scripts/python_archive.mjs scripts/snapshot.mjs scripts/wheels_lock.py scripts/
 COPY pyodide_provider/ pyodide_provider/
 COPY static/ static/
 RUN node scripts/build_static.mjs && rm -rf static/vendor/.wheels

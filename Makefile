@@ -62,13 +62,14 @@ serve: setup ## a broker on http://localhost:4080
 proto: setup ## generate the wire's classes from messages.proto
 	$(BIN)/python scripts/proto.py
 
-LOCK := uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
+LOCK := uv pip compile --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 # The containers' locks are subsets of the first.
 lock: ## resolve requirements*.lock anew (needs uv)
-	$(LOCK) --extra dev --output-file requirements.lock
-	$(LOCK) --extra broker --constraints requirements.lock --output-file requirements-broker.lock
-	$(LOCK) --extra provider --constraints requirements.lock --output-file requirements-provider.lock
+	$(LOCK) pyproject.toml --extra dev --output-file requirements.lock
+	$(LOCK) pyproject.toml --extra broker --constraints requirements.lock --output-file requirements-broker.lock
+	$(LOCK) pyproject.toml --extra provider --constraints requirements.lock --output-file requirements-provider.lock
+	$(LOCK) --group pages --constraints requirements.lock --output-file requirements-pages.lock
 
 clean: ## remove what setup made
 	rm -rf .venv node_modules static/vendor build *.egg-info

@@ -11,7 +11,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { constants, brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
-import { pythonArchive, taskArchive } from './python_archive.mjs';
+import { lockOf, providerWheels, taskArchive } from './python_archive.mjs';
 import { snapshot } from './snapshot.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -152,15 +152,22 @@ function sweep(current) {
   }
 }
 
+/** Our wheels, and the lock file by which Pyodide loads them. @param {Files} wheels */
+function python(wheels) {
+  const { info } = JSON.parse(readFileSync(join(ROOT, 'node_modules', 'pyodide', 'pyodide-lock.json'), 'utf8'));
+  const inputs = new Map([...wheels, ['info', Buffer.from(JSON.stringify(info))], ['maker', readFileSync(join(ROOT, 'scripts', 'wheels_lock.py'))]]);
+  return publish('python', inputs, async () => new Map([...wheels, ['pyodide-lock.json', lockOf(ROOT, wheels, info)]]));
+}
+
 /**
  * A snapshot differs each time it is made: it goes by its inputs.
- * @param {string} group @param {string} interpreter directory of Pyodide @param {Uint8Array} archive @param {string} script
+ * @param {string} group @param {string} interpreter directory of Pyodide @param {Files} archives @param {string} script
  * @param {Files} [more] files beside it
  */
-function memory(group, interpreter, archive, script, more = new Map()) {
+function memory(group, interpreter, archives, script, more = new Map()) {
   const maker = readFileSync(join(ROOT, 'scripts', 'snapshot.mjs'));
-  const inputs = new Map([...more, ['interpreter', Buffer.from(interpreter)], ['archive', archive], ['script', Buffer.from(script)], ['maker', maker]]);
-  return publish(group, inputs, async () => new Map([...more, ['snapshot.bin', await snapshot(ROOT, archive, script)]]));
+  const inputs = new Map([...more, ['interpreter', Buffer.from(interpreter)], ...archives, ['script', Buffer.from(script)], ['maker', maker]]);
+  return publish(group, inputs, async () => new Map([...more, ['snapshot.bin', await snapshot(ROOT, archives.values(), script)]]));
 }
 
 /**
@@ -174,17 +181,17 @@ function digests(paths) {
 
 async function main() {
   mkdirSync(VENDOR, { recursive: true });
-  const wheels = join(VENDOR, '.wheels');
-  const archive = pythonArchive(ROOT, wheels);
+  const cache = join(VENDOR, '.wheels');
+  const wheels = providerWheels(ROOT, cache);
   const task = await bundle('python/worker.js');
   const native = await bundle('python/native.js');
   const interpreter = await publish(`pyodide-${version('pyodide')}`, pyodide());
   const manifest = {
     pyodide: interpreter,
-    python: await publish('python', new Map([['python.zip', archive]])),
-    provider: await memory('provider', interpreter, archive, 'import pyodide_provider.browser.main', new Map([['worker.js', await bundle('provider/worker.js')]])),
+    python: await python(wheels),
+    provider: await memory('provider', interpreter, wheels, 'import pyodide_provider.browser.main', new Map([['worker.js', await bundle('provider/worker.js')]])),
     // The same script under two names: the broker gives them different content security policies.
-    tasks: await memory('tasks', interpreter, taskArchive(ROOT, wheels), 'import pyodide_provider.guest, pyodide.code', new Map([['worker.js', task], ['open.js', task], ['native.js', native]])),
+    tasks: await memory('tasks', interpreter, new Map([['archive', taskArchive(ROOT, cache)]]), 'import pyodide_provider.guest, pyodide.code', new Map([['worker.js', task], ['open.js', task], ['native.js', native]])),
     page: await publish('page', await page()),
     wasi: await publish('wasi', new Map([['worker.js', await bundle('wasi/worker.js', { SHIM_VERSION: JSON.stringify(version('@bjorn3/browser_wasi_shim')) })]])),
   };

@@ -1,25 +1,16 @@
 /**
- * The Python that travels to the tab, as one zip: our provider (without its native half) and pure-Python protobuf.
+ * The Python that travels to the tab, as wheels: our provider (without its native half) and pure-Python protobuf.
  *
- * The wheel is fetched once by pip, at the version and with a digest that requirements.lock names. Entries are stored,
- * not deflated: the archive as a whole is compressed for the transport, which packs better.
+ * Foreign wheels are fetched once by pip, at the version and with a digest that requirements.lock names.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, relative, sep } from 'node:path';
 import { unzipSync, zipSync } from 'fflate';
 
 const EPOCH = new Date(1980, 0, 1);
-
-/** Parts of protobuf that nothing here imports: they would only cost time to fetch and unpack. */
-const UNUSED = [
-  /^google\/protobuf\/(compiler|pyext|testdata|util)\//,
-  /^google\/protobuf\/internal\/testing_refleaks\.py$/,
-  /^google\/protobuf\/(api|source_context|type)_pb2\.py$/,
-  /^google\/protobuf\/(proto_builder|proto_json|proto_text|service_reflection)\.py$/,
-  /\.dist-info\//,
-];
 
 /**
  * The version of a package that requirements.lock pins, and the digests it accepts.
@@ -85,18 +76,52 @@ function* sources(directory) {
   }
 }
 
-/**
- * @param {string} root of the project
- * @param {string} cache directory where the wheel is kept
- * @returns {Uint8Array} a zip to unpack into site-packages; the same bytes for the same contents
- */
-export function pythonArchive(root, cache) {
-  const files = unzipSync(wheel('protobuf', root, cache), { filter: ({ name }) => !name.endsWith('/') && !UNUSED.some((pattern) => pattern.test(name)) });
-  const own = join(root, 'pyodide_provider');
-  for (const path of sources(own)) {
+/** @param {string} root */
+function providerWheel(root) {
+  const project = readFileSync(join(root, 'pyproject.toml'), 'utf8');
+  const version = /^version = "([^"]+)"$/m.exec(project)?.[1];
+  const about = `pyodide_provider-${version}.dist-info`;
+  /** @type {Record<string, Uint8Array>} */
+  const files = {};
+  for (const path of sources(join(root, 'pyodide_provider'))) {
     const name = relative(root, path).split(sep).join('/');
     if (!name.startsWith('pyodide_provider/native/') && !NOT_OURS.has(name)) files[name] = readFileSync(path);
   }
+  const text = {
+    METADATA: `Metadata-Version: 2.1\nName: pyodide-provider\nVersion: ${version}\nRequires-Dist: protobuf\n`,
+    WHEEL: 'Wheel-Version: 1.0\nGenerator: wasimoff\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
+    RECORD: '',
+  };
+  for (const [name, content] of Object.entries(text)) files[`${about}/${name}`] = Buffer.from(content);
   const sorted = Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return zipSync(sorted, { level: 0, mtime: EPOCH });
+  return { name: `pyodide_provider-${version}-py3-none-any.whl`, bytes: zipSync(sorted, { level: 9, mtime: EPOCH }) };
+}
+
+/**
+ * @param {string} root of the project
+ * @param {string} cache directory where foreign wheels are kept
+ * @returns {Map<string, Uint8Array>} wheels by their file names; the same bytes for the same sources
+ */
+export function providerWheels(root, cache) {
+  const own = providerWheel(root);
+  return new Map([
+    [own.name, own.bytes],
+    [`protobuf-${pinned('protobuf', root).version}-py3-none-any.whl`, wheel('protobuf', root, cache)],
+  ]);
+}
+
+/**
+ * The lock file by which Pyodide loads these wheels.
+ * @param {string} root @param {Map<string, Uint8Array>} wheels @param {object} info of Pyodide's own lock file
+ * @returns {Uint8Array}
+ */
+export function lockOf(root, wheels, info) {
+  const folder = mkdtempSync(join(tmpdir(), 'wasimoff-wheels-'));
+  try {
+    for (const [name, bytes] of wheels) writeFileSync(join(folder, name), bytes);
+    execFileSync(python(root), [join(root, 'scripts', 'wheels_lock.py'), folder], { input: JSON.stringify(info), stdio: ['pipe', 'inherit', 'inherit'] });
+    return readFileSync(join(folder, 'pyodide-lock.json'));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }

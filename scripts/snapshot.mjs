@@ -23,14 +23,14 @@ del gc, linecache, sys, tempfile
 
 /**
  * @param {string} root of the project
- * @param {Uint8Array} archive zip to unpack into site-packages first
+ * @param {Iterable<Uint8Array>} archives zips or wheels to unpack into site-packages first
  * @param {string} script that imports what is to be there; it must leave no JavaScript object referenced
  * @returns {Promise<Uint8Array>}
  */
-export async function snapshot(root, archive, script) {
+export async function snapshot(root, archives, script) {
   const pyodide = await loadPyodide({ indexURL: join(root, 'node_modules', 'pyodide'), _makeSnapshot: true });
   const sitePackages = pyodide.runPython('import site; site.getsitepackages()[0]');
-  pyodide.unpackArchive(Uint8Array.from(archive), 'zip', { extractDir: sitePackages });
+  for (const archive of archives) pyodide.unpackArchive(Uint8Array.from(archive), 'zip', { extractDir: sitePackages });
   pyodide.runPython(script);
   pyodide.runPython(TIDY);
   sweep(/** @type {any} */ (pyodide)._module);

@@ -54,6 +54,8 @@ def _run(stage: str, text: str, folder: Path) -> None:
         return
     if first.startswith("npm ci"):
         (folder / "node_modules").symlink_to(ROOT / "node_modules")
+    elif first == "python3 -m venv .venv":
+        return  # the checkout's own has what the build wants
     elif first.startswith("node "):
         _keep_what_is_built(folder)
         _shell(text, folder)

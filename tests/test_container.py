@@ -212,6 +212,16 @@ def test_each_image_has_a_lock_with_all_it_needs_and_no_more(name: str) -> None:
     assert {package for package in set(own) - needed if not own[package][2]} == set()
 
 
+def test_the_image_that_builds_has_a_lock_with_what_the_build_wants() -> None:
+    everything, own = locked("requirements.lock"), locked("requirements-pages.lock")
+    assert "-r requirements-pages.lock" in " ".join(STAGES["pages"].texts("RUN"))
+    for package, (version, digests, _) in own.items():
+        assert (version, digests) == everything[package][:2], f"{package}: run `make lock`"
+    [wanted_here] = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["pages"]
+    assert wanted_here in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["dev"]
+    assert canonicalize_name(Requirement(wanted_here).name) in own
+
+
 def test_setuptools_is_taken_from_the_lock(tmp_path: Path) -> None:
     [line] = re.findall(r"sed [^>]+", " ".join(STAGES["project"].texts("RUN")))
     done = subprocess.run(["sh", "-c", line], cwd=ROOT, check=True, capture_output=True, text=True)
@@ -221,7 +231,7 @@ def test_setuptools_is_taken_from_the_lock(tmp_path: Path) -> None:
 
 def test_all_that_is_installed_is_checked_against_digests() -> None:
     steps = [step for stage in STAGES.values() for text in stage.texts("RUN") for step in text.split(" && ")]
-    for step in (step for step in steps if re.match(r"pip .*\binstall\b", step)):
+    for step in (step for step in steps if re.match(r"(\S+/)?pip .*\binstall\b", step)):
         assert "--require-hashes" in step or ("--no-deps" in step and step.endswith("--editable .")), step
 
 

@@ -24,8 +24,8 @@ const network = globalThis.fetch.bind(globalThis);
 export async function boot({ vendor, manifest, snapshot }, print) {
   const indexURL = `${vendor}${manifest.pyodide}`;
   const options = { indexURL, stdout: print, stderr: print };
-  const archive = () => fetchBytes(`${vendor}${manifest.python}python.zip`);
-  if (!snapshot) return { pyodide: await plain(options, archive()), slow: 'this page’s address says so' };
+  const lock = `${vendor}${manifest.python}pyodide-lock.json`;
+  if (!snapshot) return { pyodide: await plain(options, lock), slow: 'this page’s address says so' };
   const pieces = new Pieces();
   const bytes = pieces.get(`${indexURL}pyodide.asm.wasm`);
   const packed = pieces.get(`${vendor}${manifest.provider}snapshot.bin`);
@@ -41,7 +41,7 @@ export async function boot({ vendor, manifest, snapshot }, print) {
   } catch (error) {
     const slow = error instanceof Error ? error.message : String(error);
     await forget().catch(() => {}); // there is nothing, or it can't be reached
-    return { pyodide: await plain(options, archive()), slow };
+    return { pyodide: await plain(options, lock), slow };
   }
 }
 
@@ -90,12 +90,12 @@ async function emscripten(indexURL) {
   return (await import(`${indexURL}pyodide.asm.mjs`)).default;
 }
 
-/** @param {Options} options @param {Promise<Uint8Array>} packages a zip */
-async function plain(options, packages) {
-  packages.catch(() => {});
-  const pyodide = await loadPyodide(/** @type {any} */ ({ ...options, createPyodideModule: await emscripten(options.indexURL) }));
-  const sitePackages = pyodide.runPython('import site; site.getsitepackages()[0]');
-  pyodide.unpackArchive(await packages, 'zip', { extractDir: sitePackages });
+/** @param {Options} options @param {string} lockFileURL which names our wheels, beside it, and their digests */
+async function plain(options, lockFileURL) {
+  const createPyodideModule = await emscripten(options.indexURL);
+  const pyodide = await loadPyodide(/** @type {any} */ ({ ...options, createPyodideModule, lockFileURL, packages: ['pyodide-provider'] }));
+  const missing = Object.keys(pyodide.lockfile.packages).filter((name) => !(name in pyodide.loadedPackages));
+  if (missing.length) throw new Error(`${missing.join(', ')} could not be loaded as ${lockFileURL} has it`);
   return pyodide;
 }
 
