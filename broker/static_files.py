@@ -34,7 +34,7 @@ MEDIA = {
     ".woff2": "font/woff2",
     ".zip": "application/zip",
 }
-SIBLINGS = {"br": ".br", "gzip": ".gz"}
+SIBLINGS = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
 """Content codings and the endings of the files that hold them, best first."""
 ADDRESSED = re.compile(r"vendor/[^/]+-[0-9a-f]{16,64}/")
 """A directory named after what is in it: its files never change."""

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { constants, brotliCompressSync, gzipSync } from 'node:zlib';
+import * as zlib from 'node:zlib';
 import { build } from 'esbuild';
 import { lockOf, providerWheels, taskArchive } from './python_archive.mjs';
 import { snapshot } from './snapshot.mjs';
@@ -38,9 +38,18 @@ function digest(files) {
 
 /** @param {Uint8Array} content */
 function brotli(content) {
-  return brotliCompressSync(content, {
-    params: { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: content.length },
-  });
+  const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_LGWIN, BROTLI_PARAM_SIZE_HINT } = zlib.constants;
+  return zlib.brotliCompressSync(content, { params: { [BROTLI_PARAM_QUALITY]: 9, [BROTLI_PARAM_LGWIN]: 24, [BROTLI_PARAM_SIZE_HINT]: content.length } });
+}
+
+/**
+ * 6 % smaller than brotli and unpacked in half the time; null where Node is older than 22.15.
+ * @param {Uint8Array} content
+ */
+function zstd(content) {
+  const { zstdCompressSync, constants } = /** @type {any} */ (zlib);
+  // Browsers unpack with a window of 8 MiB at most (RFC 9659).
+  return zstdCompressSync ? zstdCompressSync(content, { params: { [constants.ZSTD_c_compressionLevel]: 19, [constants.ZSTD_c_windowLog]: 23 } }) : null;
 }
 
 /**
@@ -62,8 +71,8 @@ async function publish(group, inputs, make) {
   for (const [file, content] of files) {
     writeFileSync(join(staging, file), content);
     if (COMPRESSED.test(file) && content.length > 1024) {
-      writeFileSync(join(staging, `${file}.br`), brotli(content));
-      writeFileSync(join(staging, `${file}.gz`), gzipSync(content, { level: 9 }));
+      const forms = { br: brotli(content), gz: zlib.gzipSync(content, { level: 9 }), zst: zstd(content) };
+      for (const [ending, packed] of Object.entries(forms)) if (packed) writeFileSync(join(staging, `${file}.${ending}`), packed);
     }
   }
   try {

@@ -231,6 +231,13 @@ async def test_precompressed_forms(http: ClientSession, checkout: Path, accepted
         assert file.headers["Content-Type"] == "text/javascript; charset=utf-8"
 
 
+async def test_zstandard_is_liked_best_where_it_was_built(http: ClientSession, checkout: Path):
+    (checkout / "static" / HASHED / "pyodide.mjs.zst").write_bytes(b"pretend this is zstandard")
+    for accepted, coding in (("gzip, deflate, br, zstd", "zstd"), ("gzip, br", "br"), ("zstd;q=0.1, br", "br")):
+        async with http.get(f"/static/{HASHED}/pyodide.mjs", headers={"Accept-Encoding": accepted}) as file:
+            assert file.headers["Content-Encoding"] == coding
+
+
 async def test_files_in_directories_named_by_content_are_kept_for_ever_and_others_asked_for(http: ClientSession):
     kept = {HASHED + "/pyodide.mjs": FOR_EVER, "js/page.js": "no-cache", "vendor/manifest.json": "no-cache"}
     for name, caching in kept.items():
