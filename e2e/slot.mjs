@@ -29,7 +29,8 @@ export class Storage {
       const ref = request.url.slice(1);
       this.asked.push(ref);
       const blob = this.blobs.get(ref);
-      response.writeHead(blob ? 200 : 404, { 'Content-Type': 'application/wasm' }).end(blob ?? 'no');
+      // Node's fetch fails when a connection that it had kept is closed just then.
+      response.writeHead(blob ? 200 : 404, { 'Content-Type': 'application/wasm', Connection: 'close' }).end(blob ?? 'no');
     }).listen(0, '127.0.0.1');
     await new Promise((resolve) => this.server.once('listening', resolve));
     this.url = `http://127.0.0.1:${this.server.address().port}`;

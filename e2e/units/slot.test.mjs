@@ -29,7 +29,8 @@ before(async () => {
     const ref = request.url.slice(1);
     storage.asked.push(ref);
     const [status, body] = storage.answers.get(ref) ?? (storage.blobs.has(ref) ? [200, storage.blobs.get(ref)] : [404, 'no']);
-    response.writeHead(status, { 'Content-Type': 'application/wasm' }).end(body);
+    // Node's fetch fails when a connection that it had kept is closed just then; a browser's tries again.
+    response.writeHead(status, { 'Content-Type': 'application/wasm', Connection: 'close' }).end(body);
   }).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
 });
