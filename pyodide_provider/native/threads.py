@@ -52,6 +52,8 @@ GRACE = 0.05
 """Seconds that threads have to end after their run."""
 JOINING = 0.05
 """Seconds that a thread which is one too many waits: one that was joined has still to return."""
+JOINING_AGAIN = 0.5
+"""The same, in a program whose threads do return."""
 OWN_MEMORY = "a program with threads has one memory, the shared one that it imports"
 I32 = ValType.i32()
 
@@ -144,6 +146,7 @@ class _Process:
         self._ended: int | str | Trap | WasmtimeError | None = None
         self._alive = {0}
         self._newest = 0
+        self._returned = False
         self.gone = threading.Event()
         """When the last thread has ended."""
         self._linker = linker = Linker(engine)
@@ -188,7 +191,8 @@ class _Process:
 
     def _spawn(self, values: Values, count: int) -> str:
         with self._lock:
-            if self._lock.wait_for(lambda: len(self._alive) < self._limits.threads, JOINING):
+            patience = JOINING_AGAIN if self._returned else JOINING
+            if self._lock.wait_for(lambda: len(self._alive) < self._limits.threads, patience):
                 number = self._next()
                 self._alive.add(number)
             elif self._ended is None:
@@ -213,6 +217,7 @@ class _Process:
     def _forget(self, number: int) -> None:
         with self._lock:
             self._alive.discard(number)
+            self._returned = True
             self._lock.notify()
             if not self._alive:
                 self.gone.set()

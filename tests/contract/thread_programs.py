@@ -73,6 +73,10 @@ def times(count: int, body: str) -> str:
 HOUR = "(i64.const 3_600_000_000_000)"
 BOMB = threaded("(call $forever)", times(10_000, "(call $start (local.get $n))"))
 """A fork of 10 000 threads."""
+FORKING = threaded(
+    "(call $start (i32.const 0)) (call $start (i32.const 0)) (call $spin)", "(call $start (i32.const 0)) (call $forever)"
+)
+"""Threads that start two more each, and compute."""
 
 READS_2 = """(i32.store (i32.const 240) (i32.const 260)) (i32.store (i32.const 244) (i32.const 2))
  (call $must (i32.eqz (call $fd_read (i32.const 0) (i32.const 240) (i32.const 1) (i32.const 248))))"""

@@ -13,6 +13,7 @@ import { thrownBy } from './thread.js';
 
 const MOST_ID = 2 ** 29 - 1;
 const JOINING = 50; // ms that a thread which is one too many waits: one that was joined has still to return
+const JOINING_AGAIN = 500; // the same, in a program whose threads do return
 const TURN = 8; // ms of answering before others in this worker have their turn
 const LINGER = 0.2; // ms that the next call is waited for
 const FLUSH = 50; // ms until what was written last is told, when nothing is called
@@ -42,6 +43,7 @@ export class Process {
   #bell = new Bell();
   #again = new MessageChannel(); // to go on answering after the others' turn
   #newest = 0;
+  #returned = false;
   #alive = new Set([FIRST]);
   #used = 0; // ms of processor time of threads that have ended
   /** @type {{box: Box, argument: number, timer: ReturnType<typeof setTimeout>}[]} */
@@ -111,6 +113,7 @@ export class Process {
     if (!('returned' in end)) return this.#end({ thrown: thrownBy(end) });
     if (end.returned === FIRST) return this.#end({ status: 0 });
     this.#alive.delete(end.returned);
+    this.#returned = true;
     const next = this.#spawning.shift();
     if (!next) return;
     clearTimeout(next.timer);
@@ -173,7 +176,7 @@ export class Process {
   #spawn(box, argument) {
     const { threads } = this.limits;
     if (this.#alive.size >= threads) {
-      const timer = setTimeout(() => this.#end({ thrown: new Fault(`threads limit exceeded: more than ${threads}`) }), JOINING);
+      const timer = setTimeout(() => this.#end({ thrown: new Fault(`threads limit exceeded: more than ${threads}`) }), this.#returned ? JOINING_AGAIN : JOINING);
       this.#spawning.push({ box, argument, timer });
       return;
     }
