@@ -23,6 +23,10 @@ from .traps import cause
 from .wasmtime_c import instantiate
 
 PREVIEW1 = "wasi_snapshot_preview1"
+MOST_SUBSCRIPTIONS = 65_536
+"""Of one poll: they are copied."""
+EINVAL = 28
+"""Of WASI."""
 LONGEST = 3600.0
 """Seconds of one wait; there may be more of them."""
 _NAMES = (
@@ -109,6 +113,9 @@ class SharedWasi:
 
     def _poll(self, call: Callback, values: Values, count: int) -> str:
         at, to, subscriptions, got = (values[place].i32 & 0xFFFF_FFFF for place in range(4))
+        if subscriptions > MOST_SUBSCRIPTIONS:
+            values[0].i64 = EINVAL
+            return ""
         stdin = None if self._stdin is None else self._stdin.descriptor
         poll = read_poll(self._memory, at, subscriptions, time.monotonic_ns, stdin)
         if poll is None:

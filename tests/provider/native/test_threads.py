@@ -83,6 +83,17 @@ async def test_usage_is_of_all_threads(tmp_path: Path) -> None:
     assert used[1] > 2 * used[0] > 0
 
 
+async def test_a_poll_of_very_much_is_refused(tmp_path: Path) -> None:
+    """It would be copied."""
+    poll = "(call $poll_oneoff (i32.const 0) (i32.const 0) (i32.const {count}) (i32.const 0))"
+    large = '(import "env" "memory" (memory 1000 1000 shared)) (export "memory" (memory 0))'
+    async with rig(tmp_path) as slots:
+        await slots.start()
+        for count, errno in ((65_537, 28), (1_000_000, 28), (65_536, 0)):
+            program = threaded("", f"(call $proc_exit {poll.format(count=count)})", memory=large)
+            assert await slots.run(params(program)) == Exited(errno)
+
+
 def memory_of(data: ctypes.Array[ctypes.c_char]) -> Memory:
     return Memory(ctypes.addressof(data), lambda: len(data))
 
