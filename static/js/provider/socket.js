@@ -3,6 +3,7 @@
 const OPEN_SECONDS = 15; // a connection that a policy forbids may fail without a word
 const MAX_BUFFERED = 256 << 20;
 const MAX_EARLY = 64; // frames that wait for Python
+const MAX_EARLY_BYTES = 1 << 20;
 const MAX_REASON = 120; // bytes of UTF-8 that a close frame has room for
 
 export class Socket {
@@ -38,7 +39,11 @@ export class Socket {
       /** @type {MessageEvent[]} */
       const heard = [];
       socket.binaryType = 'arraybuffer';
-      socket.onmessage = (event) => void (heard.push(event) > MAX_EARLY && socket.close());
+      let bytes = 0;
+      socket.onmessage = (event) => {
+        bytes += event.data.byteLength ?? event.data.length;
+        if (heard.push(event) > MAX_EARLY || bytes > MAX_EARLY_BYTES) socket.close();
+      };
       this.#early = { socket, heard };
     } catch {
       // open() will tell
