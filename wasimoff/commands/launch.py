@@ -29,8 +29,9 @@ Examples:
 
 PROVIDER_HELP = """Lend this machine: run tasks for a broker.
 
-Tasks run in child processes under wasmtime; with --browser in a headless Chromium, in the same page that people
-open. Ctrl-C lets running tasks end; a second one ends at once. Further options go to the provider as they are.
+Tasks run in child processes under wasmtime, Python tasks under Node where there is one; with --browser in a headless
+Chromium, in the same page that people open. Ctrl-C lets running tasks end; a second one ends at once. Further options
+go to the provider as they are.
 
 \b
 Examples:

@@ -186,7 +186,7 @@ class Interpreter(asyncio.Protocol):
         self._left -= len(stdout) + len(stderr)
         if self._left < 0:
             raise Nonsense("more output than it may write")
-        if not self._ended.done():
+        if (stdout or stderr) and not self._ended.done():
             self._told(stdout, stderr)
 
     def _begin(self) -> None:
