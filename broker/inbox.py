@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import WebSocketError, WSMessage, WSMsgType, web
 from aiohttp._websocket.models import WSMessageTextBytes
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 from aiohttp.http_websocket import WebSocketWriter
@@ -37,9 +37,19 @@ class Inbox(WebSocketDataQueue):
 
 
 class WebSocket(web.WebSocketResponse):
-    """aiohttp's, with an Inbox for a queue."""
+    """aiohttp's, with an Inbox for a queue. What a peer broke is `broken`; the connection stays open then."""
 
     inbox: Inbox
+
+    @property
+    def broken(self) -> bool:
+        return isinstance(self.inbox.exception(), WebSocketError)
+
+    def _close_transport(self) -> None:
+        # aiohttp cuts a peer off as soon as its frame is too large, say. That would reset the connection, since the rest of the
+        # frame is on its way, and the peer might never read why.
+        if not self.broken:
+            super()._close_transport()
 
     def _post_start(self, request: BaseRequest, protocol: str | None, writer: WebSocketWriter) -> None:
         # As aiohttp 3.14 has it, which makes its own queue here; without its heartbeat, which we don't use.

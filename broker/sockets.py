@@ -112,6 +112,10 @@ class Socket:
                     pass
             finally:
                 self._cut.cancel()
+        elif self.ws.broken and not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            await asyncio.sleep(CLOSE_SECONDS)  # or until it is gone, which cancels us
 
     def acknowledge_quickly(self) -> None:
         """Send the TCP ack of this burst's messages at once, not with the next answer or after 40 ms.

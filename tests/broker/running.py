@@ -101,7 +101,8 @@ class Peer:
     async def next(self) -> pb.Envelope:
         """The next envelope of any kind. Raises Closed."""
         while not self._waiting:
-            message = await asyncio.wait_for(self.ws.receive(), self.patience)
+            async with asyncio.timeout(self.patience):  # in Python 3.11 wait_for may swallow that it is cancelled
+                message = await self.ws.receive()
             if message.type is WSMsgType.CLOSE:
                 raise Closed(message.data, str(message.extra or ""))
             if message.type in (WSMsgType.CLOSED, WSMsgType.CLOSING, WSMsgType.ERROR):

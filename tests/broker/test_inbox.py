@@ -13,7 +13,7 @@ from broker.client_socket import ClientSocket
 from broker.sockets import CLOSE_SECONDS, Socket
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
-from tests.broker.running import World, output, task, upload, world
+from tests.broker.running import World, output, task, until, upload, world
 
 
 @pytest.fixture
@@ -105,3 +105,25 @@ async def test_what_comes_with_the_handshake_is_neither_lost_nor_late(w: World):
     expected = b"".join(bytes((0x82, len(answer))) + answer for answer in answers)
     assert await reader.readexactly(len(expected)) == expected
     writer.close()
+
+
+@pytest.mark.parametrize("path", ["/api/client/ws", "/api/provider/ws"])
+async def test_who_sends_too_much_reads_why_when_it_is_done(path: str):
+    async with world(max_message=1 << 20) as w:
+        host, port = w.broker.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = (
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {'A' * 22}==\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Protocol: {codec.PROVIDER_BINARY}\r\n\r\n"
+        )
+        size = 2 << 20
+        writer.write(head.encode() + bytes((0x82, 0xFF)) + size.to_bytes(8, "big") + bytes(4))
+        for _ in range(8):
+            writer.write(bytes(size // 8))
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        answer = await reader.read()
+        writer.close()
+        assert (1009).to_bytes(2, "big") in answer
+        await until(lambda: not w.broker._clients and not w.broker.dispatcher.links)

@@ -42,7 +42,8 @@ class Wire:
 
     async def receive(self) -> tuple[pb.Envelope, str]:
         """The next envelope and the name of its payload."""
-        message = await asyncio.wait_for(self.ws.receive(), 20)
+        async with asyncio.timeout(20):  # in Python 3.11 wait_for may swallow that it is cancelled
+            message = await self.ws.receive()
         if self.ws.protocol == JSON:
             assert message.type is WSMsgType.TEXT, message
             envelope = json_format.Parse(message.data, pb.Envelope())
