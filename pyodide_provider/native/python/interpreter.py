@@ -144,7 +144,8 @@ class Interpreter(asyncio.Protocol):
         await self._gone
         self.kill()
         code = await asyncio.to_thread(popen.wait)
-        return self._nonsense or _how(code) or _last_line(errors)
+        words = "" if self._started.done() else _last_line(errors)
+        return self._nonsense or ": ".join(filter(None, (_how(code), words)))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's.

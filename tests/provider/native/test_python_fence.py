@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +138,27 @@ def test_boot_goes_nowhere_when_the_fence_does_not_close(
     with (tmp_path / "errors").open("wb") as file, pytest.raises(OSError, match="before its fence was closed"):
         launcher.launch(pieces, file.fileno())
     assert "the fence does not close" in (tmp_path / "errors").read_text()
+
+
+RING = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall(425, 1, 0)
+refused = ctypes.get_errno()
+libc.getpriority(0, 0)
+os.write(int(sys.argv[-1]), b"%d" % refused)
+"""
+
+
+def test_no_ring_is_set_up_even_before_it_is_closed(tmp_path: Path) -> None:
+    """What is asked for through io_uring passes no filter."""
+    launcher = Launcher(Node(sys.executable, "v0", ("-c", RING)))
+    with (tmp_path / "errors").open("wb") as file:
+        popen, channel = launcher.launch([], file.fileno())
+    with channel:
+        channel.settimeout(20)
+        assert int(channel.recv(10)) == errno.ENOSYS
+    assert popen.wait(10) == 0, (tmp_path / "errors").read_text()
 
 
 @pytest.fixture
