@@ -2,85 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from .run import Ended, Outcome, Run
+from .value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConnectWanted:
     """A person or the start-up asks for a broker; also ends a back-off at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DisconnectWanted:
     """A person asks to leave: finish nothing more, stay away until ConnectWanted."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WorkersWanted:
     """Run this many tasks at once from now on (0: take none)."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DrainWanted:
     """Take no more, finish what runs, then end."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinkOpened:
     """The socket to the broker is up."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinkLost:
     """The socket is gone, or never came up; `reason` is for people."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerFaulted:
     """The broker broke the protocol or fell silent; `reason` is sent to it."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReconnectDue:
     """A back-off is over; `attempt` is the number of the attempt it waited for."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ListingAsked:
     """The broker's handshake: answered when every worker is up."""
 
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunAsked:
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CancelAsked:
     sequence: int
     task: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SlotReady:
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SlotLost:
     """A worker died, or could not start. `outcome` is how the run that it died of ends: Broken when None."""
 
@@ -89,21 +89,21 @@ class SlotLost:
     outcome: Outcome | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SlotSpent:
     """A worker has answered what it did, and can do no more."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SlotDue:
     """The rest of a slot whose predecessors died at once is over."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnwantedDue:
     """A cancelled run has had its time to end by itself."""
 
@@ -111,7 +111,7 @@ class UnwantedDue:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunBegan:
     """The program of a run with a limit of time starts now: fetching and compiling are over."""
 
@@ -119,7 +119,7 @@ class RunBegan:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OutputWritten:
     """What a run that is followed has written since the last one; its end holds all of it still."""
 
@@ -129,7 +129,7 @@ class OutputWritten:
     stderr: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InputArrived:
     """More standard input for an interactive run; nothing comes after `end`."""
 
@@ -138,7 +138,7 @@ class InputArrived:
     end: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WallDue:
     """The time that a run may take, as counted from its RunBegan, is over, or a long stretch of it."""
 
@@ -146,12 +146,12 @@ class WallDue:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OfferChanged:
     """The platform takes other kinds of tasks than before."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunsEnded:
     slot: int
     ended: tuple[Ended, ...]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from .events import Event
 from .run import Ended, Outcome, Run
+from .value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OpenLink:
     """Connect now: answered by LinkOpened or LinkLost."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CloseLink:
     """Close the link, or give up opening it; nothing more is heard of it."""
 
@@ -22,21 +22,21 @@ class CloseLink:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartSlot:
     """Start a worker; `slot` is new for every worker, also for one that replaces another."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StopSlot:
     """Kill a worker at once, whatever it does; nothing more is heard of it."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Post:
     """Hand runs to a worker, which does them in order and answers each once."""
 
@@ -44,7 +44,7 @@ class Post:
     runs: tuple[Run, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PostInput:
     """Hand an interactive run that was posted to a worker more of its standard input."""
 
@@ -54,12 +54,12 @@ class PostInput:
     end: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendListing:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendOutcome:
     run: Run
     outcome: Outcome
@@ -67,7 +67,7 @@ class SendOutcome:
     """What the slot said of it; None when it did not come so far."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendOutput:
     """Tell what a run has written since the last one; it may be left out where it would pile up."""
 
@@ -76,20 +76,20 @@ class SendOutput:
     stderr: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendCancelled:
     sequence: int
     task: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendResources:
     concurrency: int
     tasks: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Remind:
     """Feed `event` back after `delay` seconds. There is no taking back: stale ones are ignored by the core."""
 
@@ -97,14 +97,14 @@ class Remind:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Note:
     """A line for the provider's log, for people; never one per task."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finish:
     """Drained: end the process (or leave the page idle)."""
 

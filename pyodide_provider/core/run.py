@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from .value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class File:
     """Bytes by reference ("sha256:<64 hex>") or inline; exactly one is set."""
 
@@ -14,7 +16,7 @@ class File:
     blob: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """What a run may use; 0: the slot's own default. `wall` is seconds of running, fetching and compiling apart.
 
@@ -31,7 +33,7 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Params:
     """A WASI preview 1 program and what it is given. `args` is argv with the program's name first, `envs` are "K=V".
 
@@ -53,7 +55,7 @@ class Params:
     interactive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PythonParams:
     """Python for an interpreter of its own, and what it is given: a script, or a pickled [function, args, kwargs].
 
@@ -76,7 +78,7 @@ class PythonParams:
     interactive: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Run:
     """One attempt at a task. `sequence` is the broker's request that asked for it: the key on this link."""
 
@@ -86,7 +88,7 @@ class Run:
     params: Params | PythonParams
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Exited:
     """The program ran and ended; `artifacts` is a zip or None. A File is one with a ref: kept by the broker."""
 
@@ -96,7 +98,7 @@ class Exited:
     artifacts: bytes | File | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Returned:
     """The Python came to its end: the pickled value (empty when it can't be pickled), and which Pyodide it was."""
 
@@ -107,7 +109,7 @@ class Returned:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failed:
     """The task's own fault (bad wasm, trap, missing blob, a limit): never tried again.
 
@@ -118,7 +120,7 @@ class Failed:
     exception: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Broken:
     """Something outside the task went wrong: it may be tried elsewhere."""
 
@@ -128,7 +130,7 @@ class Broken:
 Outcome: TypeAlias = Exited | Returned | Failed | Broken
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """What a run used: seconds and bytes. `cpu` is that of all its threads, `memory` its linear memory at the peak.
 
@@ -143,7 +145,7 @@ class Usage:
     cached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ended:
     """What a slot says of one run: its key there, how it ended, the seconds it ran (fetching and compiling apart)."""
 
