@@ -40,6 +40,7 @@ export async function boot({ vendor, manifest, snapshot }, print) {
     return { pyodide, slow: '' };
   } catch (error) {
     const slow = error instanceof Error ? error.message : String(error);
+    await pieces.settled(); // a file that is being read can't be removed
     await forget().catch(() => {}); // there is nothing, or it can't be reached
     return { pyodide: await plain(options, lock), slow };
   }
@@ -60,6 +61,10 @@ class Pieces {
     bytes.catch(() => {}); // told when it is awaited
     this.#all.set(url, bytes);
     return bytes;
+  }
+
+  settled() {
+    return Promise.allSettled(this.#all.values());
   }
 
   async keep() {
