@@ -417,7 +417,9 @@ NAMES += ["content-length", "X-Other", "Cookie", "Expect", "Connect-Timeout-Ms",
 VALUES = ["", "0", "1", "localhost", "*/*", "gzip", "identity", "keep-alive", "close", "application/proto", "application/json"]
 VALUES += ["é"]
 VALUES += ["trailers", " 1", "1\t", "2", "APPLICATION/PROTO", "Keep-Alive", "chunked", "100-continue", "5000"]
-HEADERS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=4)
+RACES = {("Connect-Timeout-Ms", value) for value in ("1", " 1", "1\t", "2")}
+"""The answer may come before or after so short a time."""
+HEADERS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)).filter(lambda it: it not in RACES), max_size=4)
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
