@@ -45,6 +45,15 @@ def broker() -> Iterator[BrokerProcess]:
     broker.close()
 
 
+@pytest.fixture(scope="module")
+def shared_broker() -> Iterator[BrokerProcess]:
+    """One for all tests of a module."""
+    broker = BrokerProcess()
+    yield broker
+    print(broker.output)
+    broker.close()
+
+
 @pytest.fixture
 def client(broker: BrokerProcess) -> Iterator[Client]:
     with Client(broker.url) as client:

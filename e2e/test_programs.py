@@ -34,14 +34,6 @@ endmodule
 
 
 @pytest.fixture(scope="module")
-def shared_broker() -> Iterator[BrokerProcess]:
-    broker = BrokerProcess()
-    yield broker
-    print(broker.output)
-    broker.close()
-
-
-@pytest.fixture(scope="module")
 def client(shared_broker: BrokerProcess) -> Iterator[Client]:
     with Client(shared_broker.url) as client:
         yield client

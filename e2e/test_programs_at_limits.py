@@ -42,14 +42,6 @@ CASES: dict[str, tuple[bytes, Limits, str]] = {
 
 
 @pytest.fixture(scope="module")
-def shared_broker() -> Iterator[BrokerProcess]:
-    broker = BrokerProcess()
-    yield broker
-    print(broker.output)
-    broker.close()
-
-
-@pytest.fixture(scope="module")
 def client(shared_broker: BrokerProcess) -> Iterator[Client]:
     with Client(shared_broker.url) as client:
         yield client
