@@ -6,7 +6,7 @@ import urllib.request
 
 from e2e.conftest import Lent
 from tests.contract.programs import app, wat
-from tests.test_running_tasks import COMPLETE, ENDLESS, first_output, run, task
+from tests.test_running_tasks import COMPLETE, ENDLESS, behind_a_long_one, first_output, run, task
 
 
 def test_a_trace_is_complete_and_in_order(lent: Lent) -> None:
@@ -36,3 +36,7 @@ def test_output_comes_while_the_program_runs_and_going_stops_it(lent: Lent) -> N
     urllib.request.urlopen(upload, timeout=60).close()
     assert first_output(f"{lent.broker.url}/api/client/run/endless.wasm") == ["event: stdout", 'data: "hello\\n"']
     lent.tab.wait(60, running=0)
+
+
+def test_nobody_waits_behind_a_run_that_is_longer_than_expected(lent: Lent) -> None:
+    assert behind_a_long_one(lent.broker.url) == [b"done short\n"] * 30 + [b"done long\n"]

@@ -18,7 +18,7 @@ from .core import events as e
 from .core import instructions as i
 from .core.run import Run
 from .core.state import State
-from .core.status import Status
+from .core.status import Status, status_of
 from .errors import PeerError, TaskFault, UsageError
 from .ports import Blobs, Clock, Slots, StatusSink, Transport
 from .traces import Event as Traced
@@ -100,7 +100,7 @@ class Runtime:
         self.feed(e.OfferChanged())
 
     def status(self) -> Status:
-        return replace(self.state.status(), peers=self._peers, throughput=self._throughput)
+        return replace(status_of(self.state), peers=self._peers, throughput=self._throughput)
 
     def _turn(self) -> None:
         if self._turning:

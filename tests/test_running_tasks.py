@@ -9,8 +9,9 @@ from typing import Protocol
 import pytest
 
 from pyodide_provider.wire import messages_pb2 as pb
+from wasimoff import Client, Task
 
-from .client.stack import Stack
+from .client.stack import TESTING, Stack
 from .contract.programs import app, wat
 
 ENDLESS = """(module
@@ -94,3 +95,17 @@ def test_the_operators_limit_holds_for_who_asks_nothing(stack: Stack) -> None:
     call = urllib.request.Request(f"{stack.url}/api/client/run/endless.wasm?follow", b"", method="POST")
     with urllib.request.urlopen(call, timeout=120) as answer:
         assert answer.read().startswith(b"hello\ntime limit exceeded: ran for 3")
+
+
+def behind_a_long_one(url: str) -> list[bytes]:
+    """What two workers answer, in order, when runs of a program that is known to be short go behind a long one."""
+    with Client(url) as client:
+        busy = client.upload(TESTING / "busy.wasm")
+        for _ in range(3):
+            list(client.run_many([Task(busy, ["0", "short"])] * 8))
+        tasks = [Task(busy, ["2500", "long"]), *(Task(busy, ["0", "short"]) for _ in range(30))]
+        return [result.stdout for result in client.run_many(tasks, in_flight=len(tasks))]
+
+
+def test_nobody_waits_behind_a_run_that_is_longer_than_expected(stack: Stack) -> None:
+    assert behind_a_long_one(stack.url) == [b"done short\n"] * 30 + [b"done long\n"]

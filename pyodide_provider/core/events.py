@@ -112,6 +112,11 @@ class UnwantedDue:
 
 
 @value
+class BalanceDue:
+    """Some slot has had nothing to do for a while, and another perhaps too much."""
+
+
+@value
 class RunBegan:
     """The program of a run with a limit of time starts now: fetching and compiling are over."""
 
@@ -175,6 +180,7 @@ Event: TypeAlias = (
     | SlotSpent
     | SlotDue
     | UnwantedDue
+    | BalanceDue
     | RunBegan
     | WallDue
     | OutputWritten

@@ -92,6 +92,22 @@ class Pool:
                 best, least = slot, left
         return best
 
+    @property
+    def uneven(self) -> bool:
+        """Whether runs wait behind another while a slot has nothing to do."""
+        slots = self.slots.values()
+        idle = any(not slot.posted and slot.state == READY and not slot.retiring for slot in slots)
+        return idle and any(len(slot.posted) > 1 and slot.behind() for slot in slots)
+
+    def take_back(self, now: float) -> list[Posted]:
+        """What waits behind a head that takes longer than all there was expected to. The slot runs it all the same if its head
+        ever ends, for what was posted can't be unsaid; nobody hears of that."""
+        taken: list[Posted] = []
+        for slot in self.slots.values():
+            if len(slot.posted) > 1 and now - slot.since >= MAX_AHEAD:
+                taken += slot.behind()
+        return taken
+
     def _staying(self) -> list[Slot]:
         return [slot for slot in self.slots.values() if not slot.retiring]
 

@@ -12,8 +12,9 @@ STARTING, READY, RESTING = "starting", "ready", "resting"
 
 MAX_POSTED = 16
 """Runs at one slot, at most."""
-MAX_AHEAD = 0.005
-"""Seconds of estimated work at one slot, at most, when more than one run is there."""
+MAX_AHEAD = 0.025
+"""Seconds of estimated work at one slot, at most, when more than one run is there. So much more than a slot waits for its
+next run that the wait is nothing beside it; short enough that a run which is in the wrong place is not missed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +79,10 @@ class Slot:
         self.since = now
         self.work = sum(posted.estimate for posted in self.posted)
         return head
+
+    def behind(self) -> list[Posted]:
+        """Those behind the head that somebody wants."""
+        return [posted for place, posted in enumerate(self.posted) if place and posted.wanted]
 
     def validate(self) -> None:
         assert self.state in (STARTING, READY, RESTING), f"unknown state {self.state}"

@@ -19,11 +19,10 @@ from .link import Link
 from .pool import Pool
 from .run import Broken, Ended, Exited, Failed, Outcome, Returned, Run, Usage
 from .slot import MAX_AHEAD, Posted, Slot
-from .status import Status
 from .story import Story
 
 MAX_WORKERS = 512
-UNWANTED_GRACE = 0.02
+UNWANTED_GRACE = 0.03
 """Seconds that a cancelled run may still take, if it was expected to be short."""
 LONGEST_WAIT = 86_400.0
 """Seconds of one reminder, at most: the platforms' timers take no more than some weeks."""
@@ -58,6 +57,7 @@ class State:
         self._listings: list[int] = []
         self._announced = -1
         self._unsettled = False
+        self._balancing = False
 
     def handle(self, event: e.Event, now: float) -> list[i.Instruction]:
         """What to do about an event, in order. `now` is monotonic, in seconds."""
@@ -74,21 +74,6 @@ class State:
     def story(self, task: str) -> list[str]:
         """What happened lately to a task, a line each."""
         return self._story.of(task)
-
-    def status(self) -> Status:
-        slots = self.pool.slots.values()
-        return Status(
-            link="draining" if self.draining else self.link.state,
-            workers=self.workers,
-            ready=self.pool.ready,
-            running=tuple(posted.run.task for slot in slots for posted in slot.posted if posted.wanted),
-            queued=len(self.backlog.queue),
-            done=self.done,
-            failed=self.failed,
-            peers=0,
-            throughput=0.0,
-            reason=self.link.reason,
-        )
 
     def validate(self) -> None:
         """Raise AssertionError, in words, when an invariant does not hold. For tests, after every step."""
@@ -171,7 +156,7 @@ class State:
         """A cancelled run at a slot: one that is not known to be short is killed if it runs, others may end first."""
         for slot in self.pool.slots.values():
             for place, posted in enumerate(slot.posted):
-                if posted.run is run:
+                if posted.run is run and posted.wanted:
                     posted.wanted = False
                     if place == 0 and posted.estimate <= MAX_AHEAD:
                         self._let_end(slot, out)
@@ -197,6 +182,22 @@ class State:
         self.backlog.put_back(runs)
         for run in runs:
             self._story.tell(now, run.task, run.sequence, "put back")
+
+    def _balance(self, event: e.BalanceDue, now: float, out: list[i.Instruction]) -> None:
+        self._balancing = False
+        if self.pool.uneven:
+            taken = self.pool.take_back(now)
+            self._put_back(taken, now)
+            for posted in taken:
+                posted.wanted = False
+            self._assign(now, out)
+            self._watch_balance(out)
+
+    def _watch_balance(self, out: list[i.Instruction]) -> None:
+        """Look again whether runs are stuck behind a long one, while others have nothing to do."""
+        if not self._balancing and not self.backlog.queue and self.pool.uneven:
+            self._balancing = True
+            out.append(i.Remind(MAX_AHEAD, e.BalanceDue()))
 
     def _slot_moved(self, event: e.SlotReady | e.SlotDue, now: float, out: list[i.Instruction]) -> None:
         if self.pool.handle(event, out):
@@ -264,7 +265,9 @@ class State:
                 return self._slot_lost(e.SlotLost(slot.number, reason), now, out)
             self._take_end(slot, ended, now, out)
         slot.deaths = 0
-        if slot.posted and not slot.posted[0].wanted:
+        if not slot.posted:
+            self._watch_balance(out)
+        elif not slot.posted[0].wanted:
             self._let_end(slot, out)
         if self.draining or slot.retiring:
             self._unsettled = True
@@ -322,6 +325,7 @@ class State:
             for run in list(self.backlog.queue.values()):
                 self._answer(run, Broken(self._refusal), "handed back", now, out)
         self._assign(now, out)
+        self._watch_balance(out)
         self._announce(out)
         if self.draining and not self.backlog.runs:
             self._finish(out)
@@ -380,6 +384,7 @@ _HANDLERS: dict[type[e.Event], Callable[[State, Any, float, list[i.Instruction]]
     e.SlotSpent: State._slot_spent,
     e.SlotDue: State._slot_moved,
     e.UnwantedDue: State._unwanted,
+    e.BalanceDue: State._balance,
     e.RunBegan: State._began,
     e.WallDue: State._wall,
     e.OutputWritten: State._written,

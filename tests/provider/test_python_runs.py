@@ -91,7 +91,7 @@ def test_from_the_request_to_its_answer() -> None:
     ok = response.ok
     assert (ok.pickle, ok.stdout, ok.stderr, ok.version) == (b"V", b"o", b"e", "314.0.7")
     assert (ok.artifacts.blob, response.info.id) == (b"Z", "t-1")
-    assert bench.state.status().done == 1
+    assert bench.state.done == 1
 
 
 def test_an_exception_is_told_with_its_pickle() -> None:

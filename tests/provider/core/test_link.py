@@ -8,6 +8,7 @@ from pyodide_provider.core import backoff
 from pyodide_provider.core import events as e
 from pyodide_provider.core import instructions as i
 from pyodide_provider.core.run import Broken, Ended, Exited
+from pyodide_provider.core.status import status_of
 
 from .world import connected, knowing, make_world
 
@@ -111,8 +112,8 @@ def test_losing_the_link_drops_its_runs_and_kills_busy_slots_only() -> None:
     world.feed(e.LinkLost("reset by peer"))
     assert all(i.StopSlot(slot) in world.last for slot in busy)
     assert len(world.slots) == 3
-    assert world.state.status().running == ()
-    assert "reset by peer" in world.state.status().reason
+    assert status_of(world.state).running == ()
+    assert "reset by peer" in status_of(world.state).reason
 
 
 def test_an_outcome_of_the_old_link_is_not_sent_on_the_new_one() -> None:
@@ -142,7 +143,7 @@ def test_a_faulty_peer_is_left_with_1011_and_tried_again() -> None:
     world.ask(1)
     world.feed(e.PeerFaulted("frame of 3 bytes is not an Envelope"))
     assert world.closed == [i.CloseLink(1011, "frame of 3 bytes is not an Envelope")]
-    assert world.state.status().running == ()
+    assert status_of(world.state).running == ()
     world.remind(e.ReconnectDue)
     assert world.link == "opening"
 
@@ -152,7 +153,7 @@ def test_disconnect_stays_away_until_connect() -> None:
     world.ask(1)
     world.feed(e.DisconnectWanted())
     assert world.closed[-1].code == 1001
-    assert world.state.status().link == "idle"
+    assert status_of(world.state).link == "idle"
     assert world.answers == []
     world.feed(e.ConnectWanted())
     assert world.link == "opening"
@@ -163,7 +164,7 @@ def test_what_comes_after_disconnect_changes_nothing(event: e.Event) -> None:
     world = connected(1)
     world.feed(e.DisconnectWanted())
     assert world.state.handle(event, world.now) == []
-    assert world.state.status().link == "idle"
+    assert status_of(world.state).link == "idle"
 
 
 class TestDrain:
@@ -173,7 +174,7 @@ class TestDrain:
         world.feed(e.DrainWanted())
         assert world.resources[-1] == i.SendResources(0, 1)
         assert world.outcomes() == {2: Broken("the provider is leaving")}
-        assert world.state.status().link == "draining"
+        assert status_of(world.state).link == "draining"
         world.ask(3)
         assert world.outcomes()[3] == Broken("the provider is leaving")
         assert not world.finished

@@ -13,6 +13,7 @@ from .world import World, make_run, make_world
 
 REFS = ["", "sha256:quick", "sha256:slow"]
 OUTCOMES = [Exited(0), Failed("unreachable"), Broken("no network")]
+STALE = [e.ReconnectDue(1), e.SlotDue(1), e.SlotReady(1), e.UnwantedDue(1, 1), e.WallDue(1, 1), e.BalanceDue()]
 SECONDS = [0.0, 0.0001, 0.001, 0.004, 0.02, 3.0]
 
 
@@ -111,7 +112,7 @@ class Worlds(RuleBasedStateMachine):
     def person(self, event: e.Event) -> None:
         self.world.feed(event)
 
-    @rule(event=st.sampled_from([e.ReconnectDue(1), e.SlotDue(1), e.SlotReady(1), e.UnwantedDue(1, 1), e.WallDue(1, 1)]))
+    @rule(event=st.sampled_from(STALE))
     def stale(self, event: e.Event) -> None:
         if not (isinstance(event, e.SlotReady) and event.slot in self.world.slots):
             self.world.feed(event)
