@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from e2e.hosts import KINDS, Host, lending
 from e2e.processes import TESTING, BrokerProcess
 from tests.contract.bombs import BOMBS
-from tests.contract.thread_programs import BOMB, FORKING
+from tests.contract.thread_programs import BOMB, COMPUTING, FORKING
 from wasimoff import Client, Limits
 
 NOOP = TESTING / "noop.wasm"
@@ -34,6 +34,7 @@ CASES: dict[str, tuple[bytes, Limits, str]] = {
     "an endless loop": ((TESTING / "spin.wasm").read_bytes(), Limits(wall=0.25), "time limit exceeded: ran for "),
     "threads that start threads": (FORKING, Limits(threads=8), "threads limit exceeded: more than 8"),
     "a fork of 10 000 threads": (BOMB, Limits(), "threads limit exceeded: more than 64"),
+    "a fork of 10 000 that compute": (COMPUTING, Limits(), "threads limit exceeded: more than 64"),
     **{
         name: (bomb, Limits(**{limit: value for limit, value in asdict(limits).items() if value}), error)
         for name, (bomb, limits, error) in BOMBS.items()

@@ -67,10 +67,16 @@ class SharedWasi:
     """Of one run. From `end` on no call does anything any more: each ends the thread that makes it."""
 
     def __init__(
-        self, calls: Calls, engine: Engine, config: WasiConfig, memory: SharedMemory, stdin: LiveStdin | None = None
+        self,
+        calls: Calls,
+        engine: Engine,
+        config: WasiConfig,
+        memory: SharedMemory,
+        over: threading.Event,
+        stdin: LiveStdin | None = None,
     ) -> None:
-        """`stdin`: instead of the config's. Raises WasmtimeError."""
-        self.over = threading.Event()
+        """`over`: that the run is; `stdin`: instead of the config's. Raises WasmtimeError."""
+        self.over = over
         self._lock = threading.Lock()
         self._calls = calls
         self._memory = Memory(_address(memory), memory.data_len)

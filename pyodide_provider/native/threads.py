@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from _thread import start_new_thread
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
@@ -29,6 +28,7 @@ from wasmtime import Limits as Pages
 
 from ..core.run import Failed, Limits
 from ..errors import HostFault, TaskFault
+from .crew import FIRST, Crew
 from .limits import threads_text
 from .live_calls import OVER
 from .live_stdin import LiveStdin, is_live
@@ -40,20 +40,12 @@ from .threaded import Threaded
 from .traps import cause
 from .wasmtime_c import call_start, instantiate
 
-MAX_ID = 2**29 - 1
-"""wasi-threads keeps the higher bits of a thread's id for itself."""
-EAGAIN = 6
-"""Of WASI."""
 NATIVE_STACK = 4 << 20
 """Bytes of a thread's stack: a program's own, and what WASI's functions take."""
 TABLE_LIMIT = 100_000
 """Elements of a thread's tables."""
 GRACE = 0.05
 """Seconds that threads have to end after their run."""
-JOINING = 0.05
-"""Seconds that a thread which is one too many waits: one that was joined has still to return."""
-JOINING_AGAIN = 0.5
-"""The same, in a program whose threads do return."""
 OWN_MEMORY = "a program with threads has one memory, the shared one that it imports"
 I32 = ValType.i32()
 
@@ -138,17 +130,11 @@ class _Process:
         limits: Limits,
     ) -> None:
         self._engine = engine
-        self._limits = limits
         self._stdin = stdin
         self.memory = memory
-        self._wasi = SharedWasi(calls, engine, config, memory, stdin)
-        self._lock = threading.Condition()
-        self._ended: int | str | Trap | WasmtimeError | None = None
-        self._alive = {0}
-        self._newest = 0
-        self._returned = False
-        self.gone = threading.Event()
-        """When the last thread has ended."""
+        self._crew = crew = Crew(limits.threads, threads_text(limits), self._thread)
+        self._wasi = SharedWasi(calls, engine, config, memory, crew.over, stdin)
+        self.gone = crew.gone
         self._linker = linker = Linker(engine)
         linker.define_wasi()
         linker.allow_shadowing = True
@@ -164,63 +150,28 @@ class _Process:
             raise TaskFault(" ".join(str(error).split())[:1000]) from None
 
     def run(self) -> int | str | Trap | WasmtimeError:
-        try:
-            start_new_thread(self._thread, (0, 0))
-        except RuntimeError as error:
-            raise HostFault(f"no thread can be started: {error}") from None
-        self._wasi.over.wait()
+        """Raises HostFault."""
+        ended = self._crew.run()
         self._wasi.end()
-        assert self._ended is not None
-        return self._ended
+        if isinstance(ended, HostFault):
+            raise ended
+        return ended
 
     def close(self) -> None:
         """When all threads have ended."""
         if self._stdin is not None:
             self._stdin.close()
 
-    def _end(self, how: int | str | Trap | WasmtimeError) -> None:
-        """The first end counts."""
-        with self._lock:
-            if self._ended is None:
-                self._ended = how
-        self._wasi.over.set()
-
     def _proc_exit(self, values: Values, count: int) -> str:
-        self._end(values[0].i32 & 0xFF)
+        self._crew.end(values[0].i32 & 0xFF)
         return OVER
 
     def _spawn(self, values: Values, count: int) -> str:
-        with self._lock:
-            patience = JOINING_AGAIN if self._returned else JOINING
-            if self._lock.wait_for(lambda: len(self._alive) < self._limits.threads, patience):
-                number = self._next()
-                self._alive.add(number)
-            elif self._ended is None:
-                self._ended = threads_text(self._limits)
-                self._wasi.over.set()
-        if self._wasi.over.is_set():
+        number = self._crew.spawn(values[0].i32)
+        if number is None:
             return OVER
-        try:
-            start_new_thread(self._thread, (number, values[0].i32))
-        except RuntimeError:
-            self._forget(number)
-            number = -EAGAIN
         values[0].i64 = number & 0xFFFF_FFFF
         return ""
-
-    def _next(self) -> int:
-        while True:
-            self._newest = self._newest % MAX_ID + 1
-            if self._newest not in self._alive:
-                return self._newest
-
-    def _forget(self, number: int) -> None:
-        with self._lock:
-            self._alive.discard(number)
-            self._returned = True
-            self._lock.notify()
-            if not self._alive:
-                self.gone.set()
 
     def _thread(self, number: int, argument: int) -> None:
         try:
@@ -228,17 +179,18 @@ class _Process:
                 store.set_wasi(WasiConfig())
                 store.set_limits(memory_size=0, table_elements=TABLE_LIMIT)
                 instance = instantiate(store, self._linked)
-                if number:
+                self._crew.entered()
+                if number == FIRST:
+                    call_start(store, instance)
+                    self._crew.end(0)
+                else:
                     values, count = integers(number, argument)
                     error = call_raw(store, exported(store, instance, "wasi_thread_start"), values, count)
                     if error:
-                        self._end(error)
-                else:
-                    call_start(store, instance)
-                    self._end(0)
+                        self._crew.end(error)
         except (Trap, WasmtimeError) as error:
-            self._end(error)
+            self._crew.end(error)
         except MemoryError:
-            self._end("the worker is out of memory")
+            self._crew.end("the worker is out of memory")
         finally:
-            self._forget(number)
+            self._crew.left(number)

@@ -64,15 +64,19 @@ class Watch:
         while True:
             os.read(self._timer, 8)
             with self._lock:
-                check, run = self._check, self._run
+                check, run, since = self._check, self._run, self._since
                 self._armed = check is not None
             if check is None:
                 continue
             now = time.monotonic()
-            if now - self._since >= FIRST:
-                code = check()
-                with self._lock:
-                    # It may have ended meanwhile, and be told already.
-                    if code and self._check is not None and self._run == run:
-                        os._exit(code)
+            early = FIRST - (now - since)
+            if early > 0:
+                # An earlier run set the timer.
+                self._arm(early)
+                continue
+            code = check()
+            with self._lock:
+                # It may have ended meanwhile, and be told already.
+                if code and self._check is not None and self._run == run:
+                    os._exit(code)
             self._arm(max(FIRST, CALM * (time.monotonic() - now)))

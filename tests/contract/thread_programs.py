@@ -71,8 +71,16 @@ def times(count: int, body: str) -> str:
 
 
 HOUR = "(i64.const 3_600_000_000_000)"
-BOMB = threaded("(call $forever)", times(10_000, "(call $start (local.get $n))"))
+FORK = times(10_000, "(call $start (local.get $n))")
+BOMB = threaded("(call $forever)", FORK)
 """A fork of 10 000 threads."""
+COMPUTING = threaded("(call $spin)", FORK)
+"""The same of threads that compute."""
+RETURNING = threaded(
+    "(if (local.get $argument) (then (call $forever))) (call $signal (i32.const 4))",
+    f"(call $start (i32.const 0)) (call $await (i32.const 4) (i32.const 1)) {FORK}",
+)
+"""The same, of which two return: those whose argument is 0."""
 FORKING = threaded(
     "(call $start (i32.const 0)) (call $start (i32.const 0)) (call $spin)", "(call $start (i32.const 0)) (call $forever)"
 )

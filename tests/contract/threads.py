@@ -6,7 +6,7 @@ from pyodide_provider.core.run import Limits
 
 from . import programs as p
 from .case import Case
-from .thread_programs import BOMB, HOUR, SHARED, SPAWN, threaded, times
+from .thread_programs import BOMB, COMPUTING, HOUR, RETURNING, SHARED, SPAWN, threaded, times
 
 ROUNDS = 20
 STARTED = "(call $await (i32.const 4) (i32.const 1))"
@@ -258,6 +258,8 @@ BOUNDS = [
         error="threads limit exceeded: more than 3",
     ),
     Case("a fork of 10 000 threads", BOMB, error="threads limit exceeded: more than 64"),
+    Case("a fork of threads that compute", COMPUTING, error="threads limit exceeded: more than 64"),
+    Case("a fork after threads that have returned", RETURNING, error="threads limit exceeded: more than 64"),
     Case("the slot works after a fork", p.app("testing/noop")),
     Case(
         "memory that is refused",

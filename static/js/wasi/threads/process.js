@@ -13,7 +13,7 @@ import { thrownBy } from './thread.js';
 
 const MOST_ID = 2 ** 29 - 1;
 const JOINING = 50; // ms that a thread which is one too many waits: one that was joined has still to return
-const JOINING_AGAIN = 500; // the same, in a program whose threads do return
+const JOINING_AGAIN = 150; // the same, in a program whose threads do return
 const TURN = 8; // ms of answering before others in this worker have their turn
 const LINGER = 0.2; // ms that the next call is waited for
 const FLUSH = 50; // ms until what was written last is told, when nothing is called
