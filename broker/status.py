@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from broker.core.note import note
 from broker.dispatcher import Dispatcher
 
 SHOWN = 1000
@@ -45,7 +46,7 @@ def snapshot(dispatcher: Dispatcher, version: str) -> dict[str, Any]:
             "limit": state.policy.queue_limit,
             "bytes": state.held_bytes,
             "bytes_limit": state.policy.queue_bytes,
-            "note": state.note(),
+            "note": note(state),
         },
         "tasks": {"done": state.done, "failed": state.failed, "denied": state.denied, "strays": state.strays},
     }

@@ -109,3 +109,16 @@ def behind_a_long_one(url: str) -> list[bytes]:
 
 def test_nobody_waits_behind_a_run_that_is_longer_than_expected(stack: Stack) -> None:
     assert behind_a_long_one(stack.url) == [b"done short\n"] * 30 + [b"done long\n"]
+
+
+def test_who_comes_later_takes_what_others_hold_behind_a_long_run() -> None:
+    with Stack() as stack, Client(stack.url) as client:
+        stack.provider("first", 1)
+        busy = client.upload(TESTING / "busy.wasm")
+        list(client.run_many([Task(busy, ["0", "short"])] * 8))
+        tasks = [Task(busy, ["20000", "long"]), *(Task(busy, ["0", "short"]) for _ in range(8))]
+        futures = [client.submit(task) for task in tasks]
+        stack.wait(lambda providers: any(provider.running > 1 for provider in providers))
+        stack.provider("second", 1)
+        assert [future.result(15).provider for future in futures[1:]] == ["second"] * 8
+        futures[0].cancel()

@@ -7,17 +7,16 @@ from typing import Any
 
 from . import events as e
 from . import instructions as i
+from .admission import GOING_DOWN, refusal
 from .alarms import Alarms
+from .balance import stuck
 from .invariants import story, validate
+from .note import note
 from .outcome import Answered, Denied, Outcome
 from .policy import UNKNOWN, Estimates, Policy
 from .queue import Queue
 from .roster import Roster
 from .task import OWN, Phase, Provider, Run, Standing, Task
-
-GOING_DOWN = Denied("unavailable", "the broker is shutting down; try again in a moment", 5)
-WORDS = {OWN: "own (what only this make of providers knows of, as several roots or very large stdin)"}
-"""What tasks may need, where the name does not say it."""
 
 
 class State:
@@ -80,9 +79,9 @@ class State:
     def _task_submitted(self, event: e.TaskSubmitted, now: float) -> None:
         task = event.task
         self.held_bytes += task.weight
-        refusal = self._refusal(task, now)
-        if refusal:
-            return self._end(task, refusal)
+        denied = refusal(self, task, now)
+        if denied:
+            return self._end(task, denied)
         if task.deadline is not None:
             self._deadlines.set(task, task.deadline)
             self._wake(task.deadline)
@@ -96,26 +95,6 @@ class State:
         self._enqueue(task, queue.push)
         self._schedule(now)
 
-    def _refusal(self, task: Task, now: float) -> Denied | None:
-        policy = self.policy
-        if self.draining:
-            return GOING_DOWN
-        if task.deadline is not None and task.deadline <= now:
-            return Denied("deadline_exceeded", "the deadline had passed before the task arrived")
-        if task.immediate and not self.roster.has_idle(task.needs):
-            return Denied("unavailable", f"no slot is free now, and the task asked not to wait ({self.note()})", 1)
-        if self.waiting >= policy.queue_limit:
-            return Denied("resource_exhausted", f"{self.waiting} tasks wait already, which is the limit", self._patience())
-        if self.held_bytes > policy.queue_bytes:
-            text = f"waiting tasks hold {self.held_bytes} bytes, more than the limit of {policy.queue_bytes}"
-            return Denied("resource_exhausted", text, self._patience())
-        return None
-
-    def _patience(self) -> int:
-        """Seconds after which a refused client may find room: a guess, kept within 1 and 30."""
-        slots = sum(p.concurrency for p in self.providers.values())
-        return 10 if not slots else max(1, min(30, self.waiting // (100 * slots)))
-
     def _enqueue(self, task: Task, push: Callable[[Task], None]) -> None:
         task.phase = Phase.QUEUED
         self.waiting += 1
@@ -127,14 +106,15 @@ class State:
 
     def _stop(self, task: Task, outcome: Denied, reason: str, now: float) -> None:
         """End a task that is not answered yet, wherever it is."""
-        run = task.run
-        if run is not None:
-            provider = run.provider
-            provider.sequence += 1
-            run.cancelled = now
-            self._out.append(i.Cancel(run, provider.sequence, reason))
+        if task.run is not None:
+            self._cancel(task.run, reason, now)
         self._leave(task)
         self._end(task, outcome)
+
+    def _cancel(self, run: Run, reason: str, now: float) -> None:
+        run.provider.sequence += 1
+        run.cancelled = now
+        self._out.append(i.Cancel(run, run.provider.sequence, reason))
 
     def _leave(self, task: Task) -> None:
         """Take a task out of the phase it is in."""
@@ -193,10 +173,7 @@ class State:
         provider.runs[sequence] = run
         provider.load += estimate
         if task.module:
-            provider.modules[task.module] = None
-            provider.modules.move_to_end(task.module)
-            if len(provider.modules) > self.policy.modules:
-                provider.modules.popitem(last=False)
+            provider.remember(task.module, self.policy.modules)
         self.roster.index(provider, now)
         self._out.append(i.Assign(run))
 
@@ -329,9 +306,7 @@ class State:
         provider = event.provider
         provider.heard = now
         for ref in event.added[: self.policy.modules]:
-            provider.modules[ref] = None
-            if len(provider.modules) > self.policy.modules:
-                provider.modules.popitem(last=False)
+            provider.remember(ref, self.policy.modules)
         for ref in event.removed:
             provider.modules.pop(ref, None)
         if event.sequence == 1 and provider.standing is Standing.GREETING:
@@ -340,13 +315,8 @@ class State:
             self._schedule(now)
 
     def _pong_arrived(self, event: e.PongArrived, now: float) -> None:
-        provider = event.provider
-        provider.heard = now
-        if event.sequence == provider.ping:
-            provider.ping = 0
-            took = now - provider.pinged
-            known = provider.round_trip
-            provider.round_trip = took if not known else min(known + 0.25 * (took - known), 2 * took)
+        event.provider.heard = now
+        event.provider.ponged(event.sequence, now)
 
     # Time
 
@@ -357,8 +327,8 @@ class State:
         for task in self._deadlines.due(now):
             if task.phase is not Phase.ENDED:
                 text = f"the deadline passed while the task was {task.phase.value}"
-                note = f" ({self.note()})" if task.phase is Phase.QUEUED else ""
-                self._stop(task, Denied("deadline_exceeded", text + note), "deadline exceeded", now)
+                why = f" ({note(self)})" if task.phase is Phase.QUEUED else ""
+                self._stop(task, Denied("deadline_exceeded", text + why), "deadline exceeded", now)
         for task in self.rests.due(now):
             self.waiting -= 1
             self._enqueue(task, self.queues[task.needs].put_back)
@@ -366,6 +336,7 @@ class State:
             self._next_tick = now + self._tick_seconds()
             for provider in list(self.providers.values()):
                 self._look_after(provider, now)
+            self._even_out(now)
         self._schedule(now)
         self._wake_at = float("inf")
         times = (self._deadlines.next(), self.rests.next(), self._next_tick if self.providers else None)
@@ -394,6 +365,19 @@ class State:
                 self._stop(run.task, Denied("deadline_exceeded", text), "run limit", now)
         self.roster.index(provider, now)
 
+    def _even_out(self, now: float) -> None:
+        """Take back what is stuck behind long runs; it goes where a slot is free, unless somebody waits for that already."""
+        if self.waiting or not self.roster.idle:
+            return
+        for run in stuck(self.roster, now):
+            task = run.task
+            self._cancel(run, "a slot is free elsewhere", now)
+            self._leave(task)
+            task.losses += 1
+            task.reasons = task.reasons or []
+            task.reasons.append(f"attempt {task.attempts} at {run.provider.name}: held behind long runs")
+            self._enqueue(task, self.queues.setdefault(task.needs, Queue()).put_back)
+
     def _drain_started(self, _: e.DrainStarted, now: float) -> None:
         self.draining = True
         for queue in self.queues.values():
@@ -404,25 +388,6 @@ class State:
             self._end(task, GOING_DOWN)
 
     # For people and tests
-
-    def note(self) -> str:
-        """The state of things in a few words; "" when there is nothing to say."""
-        if not self.providers:
-            return "no provider is connected: tasks wait until their deadline"
-        if not any(p.standing is Standing.READY and p.concurrency for p in self.providers.values()):
-            return "no provider is ready yet"
-        if self.waiting:
-            return self._lacking() or f"every slot is taken, {self.waiting} tasks wait"
-        return ""
-
-    def _lacking(self) -> str:
-        """What tasks wait for that nobody who is connected offers."""
-        for needs, queue in self.queues.items():
-            if queue and next(self.roster.able(needs), None) is None:
-                offered = frozenset[str]().union(*(p.offers for p in self.providers.values()))
-                lacking = ", ".join(WORDS.get(need, need) for need in sorted(needs - offered or needs))
-                return f"{len(queue)} tasks wait for a provider that offers {lacking}: none is connected"
-        return ""
 
     def story(self, task: Task) -> str:
         """What happened to one task so far."""

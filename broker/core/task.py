@@ -59,7 +59,7 @@ class Task:
     phase: Phase = Phase.NEW
     attempts: int = 0
     losses: int = 0
-    """Attempts lost with their provider; the other failed ones were refused."""
+    """Attempts lost with their provider or taken back; the other failed ones were refused."""
     run: Run | None = None
     avoid: set[int] | None = None
     """Numbers of the providers that lost or refused it."""
@@ -81,7 +81,7 @@ class Run:
     estimate: float
     """Seconds it was expected to take."""
     cancelled: float | None = None
-    """When a Cancel was sent for it: its task has ended, its slot is still taken."""
+    """When a Cancel was sent for it: its task has ended or goes elsewhere, its slot is still taken."""
 
 
 @dataclass(slots=True, eq=False)
@@ -125,3 +125,18 @@ class Provider:
 
     def takes(self, needs: frozenset[str]) -> bool:
         return needs <= self.offers
+
+    def remember(self, module: str, most: int) -> None:
+        """That it holds a module, as the most recent of so many."""
+        self.modules[module] = None
+        self.modules.move_to_end(module)
+        if len(self.modules) > most:
+            self.modules.popitem(last=False)
+
+    def ponged(self, sequence: int, now: float) -> None:
+        """It has answered a Ping; only the one that is out tells how far it is."""
+        if sequence == self.ping:
+            self.ping = 0
+            took = now - self.pinged
+            known = self.round_trip
+            self.round_trip = took if not known else min(known + 0.25 * (took - known), 2 * took)

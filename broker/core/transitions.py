@@ -19,7 +19,7 @@ TASK: dict[Phase, dict[Phase, str]] = {
         Phase.ENDED: "cancelled, or its deadline passed",
     },
     Phase.RUNNING: {
-        Phase.QUEUED: "its provider was lost, or refused it and another one can take it",
+        Phase.QUEUED: "its provider was lost, refused it while another one can take it, or held it behind long runs",
         Phase.RESTING: "its provider refused it and nobody else can take it",
         Phase.ENDED: "answered, cancelled, deadline passed, or out of attempts",
     },

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from broker.core.note import note
 from broker.params import MAX_ROOTS, MAX_SHARED
 from broker.status import snapshot
 from pyodide_provider.wire import codec
@@ -161,7 +162,7 @@ async def test_a_task_that_asks_nothing_is_sent_as_it_was(w: World):
 async def waits(w: World, *words: str) -> None:
     await until(lambda: w.state.waiting)
     for word in words:
-        assert word in w.state.note()
+        assert word in note(w.state)
 
 
 async def test_what_only_our_own_providers_understand_waits_for_one(w: World):

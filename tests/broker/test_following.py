@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.client_socket import MAX_UNREAD
+from broker.core.note import note
 from broker.following import MAX_INPUT, Feed, Follower
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
@@ -278,7 +279,7 @@ async def test_only_who_can_take_input_gets_such_a_task(w: World):
     plain, client = await w.provider("plain", extension=1, runs=["wasip1"]), await w.client()
     await client.request(interactive())
     await until(lambda: w.state.waiting)
-    assert "interactive" in w.state.note()
+    assert "interactive" in note(w.state)
     able = await w.provider("able", **OWN)
     await able.run()
     assert not [event for event in plain.told if isinstance(event, Input)]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from broker.core.note import note
 from broker.core.task import Run as CoreRun
 from broker.errors import Refused
 from pyodide_provider.wire import messages_pb2 as pb
@@ -64,7 +65,7 @@ async def test_what_fits_into_no_message_waits_for_one_of_our_own_and_it_is_said
     client = await w.client()
     await client.request(await given(w, bytes(4 * MIB)))
     await until(lambda: w.state.waiting)
-    assert "1 tasks wait for a provider that offers own (" in w.state.note()
+    assert "1 tasks wait for a provider that offers own (" in note(w.state)
     ours = await w.provider("ours", **OWN)
     assert (await ours.run())[1].params.HasField("stdin_file")
 

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import WSServerHandshakeError
 
 from broker import sockets
+from broker.core.note import note
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 from tests.broker.running import Closed, Peer, World, output, task, until, world
@@ -287,7 +288,7 @@ async def test_slots_may_be_taken_back_and_given_again(w: World):
     client = await w.client()
     await client.request(task("app"))
     await until(lambda: w.state.waiting == 1)
-    assert "no provider is ready yet" in w.state.note()
+    assert "no provider is ready yet" in note(w.state)
     await provider.announce(1)
     await provider.run()
 

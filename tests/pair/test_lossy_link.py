@@ -60,10 +60,10 @@ def test_nothing_breaks_and_each_run_is_answered_by_one_provider_once() -> None:
         world.submit()
     world.settle()
     world.check()
-    runs = [n for host in world.hosts for n in host.ran.values()]
-    # What waited behind a long run ran once more elsewhere, unheard.
-    assert len(runs) == 300
-    assert sum(runs) < 315
+    ran = [task for host in world.hosts for task, _ in host.ran.elements()]
+    assert len(set(ran)) == 300
+    # What waited behind a long run goes elsewhere; a few have begun in that moment, unheard.
+    assert len(ran) < 320
     assert world.broker.strays == 0
     assert 0 < world.stopped < 300
     assert all(host.state.done for host in world.hosts)

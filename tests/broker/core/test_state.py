@@ -442,3 +442,63 @@ def test_what_a_provider_holds_is_bounded() -> None:
         world.answer(provider, f"t{n}")
     world.tell(e.FilesAnnounced(provider, tuple(f"f{n}" for n in range(50))))
     assert len(provider.modules) == 3
+
+
+class TestRunsHeldBehindLongOnes:
+    """p1 has a slot, and holds "b" and "c" behind "a", all of which were expected to be short."""
+
+    def world(self, own: bool = True) -> tuple[World, Provider]:
+        world = World()
+        provider = world.join(own=own)
+        world.submit("known")
+        world.answer(provider, "known", after=0.001)
+        for name in "abc":
+            world.submit(name)
+        return world, provider
+
+    def test_they_go_to_who_comes_and_is_free(self) -> None:
+        world, _ = self.world()
+        other = world.join(slots=3)
+        out = world.pass_time(3.0)
+        assert assigned(out) == [("b", "p2"), ("c", "p2")]
+        assert [o.run.task.id for o in out if isinstance(o, i.Cancel)] == ["b", "c"]
+        world.answer(other, "b")
+        assert world.outcomes["b"] == Answered("answer b", "p2", 2)
+        assert world.tasks["a"].attempts == 1
+
+    def test_as_many_as_there_are_free_slots(self) -> None:
+        world, _ = self.world()
+        world.join(slots=1)
+        assert assigned(world.pass_time(9.0)) == [("b", "p2")]
+
+    def test_what_the_first_provider_says_of_them_then_is_ignored(self) -> None:
+        world, provider = self.world()
+        world.join(slots=3)
+        world.pass_time(3.0)
+        world.answer(provider, "b")
+        sequence = next(s for s, run in provider.runs.items() if run.task.id == "c")
+        world.tell(e.RunRefused(provider, sequence, "cancelled: a slot is free elsewhere"))
+        assert not world.outcomes.keys() & {"b", "c"}
+        assert provider.strikes == 0
+
+    def test_they_stay_for_a_moment_and_while_nobody_else_can_take_them(self) -> None:
+        world, _ = self.world()
+        world.join(offers=frozenset({"pyodide"}))
+        assert assigned(world.pass_time(30.0)) == []
+        world, _ = self.world()
+        world.join(slots=3)
+        assert assigned(world.pass_time(0.9)) == []
+
+    def test_a_provider_of_another_make_keeps_them(self) -> None:
+        world, _ = self.world(own=False)
+        world.join(slots=3, own=False)
+        assert "b" in {run.task.id for p in world.state.providers.values() for run in p.runs.values()}
+        assert not [o for o in world.pass_time(5.0) if isinstance(o, i.Cancel)]
+
+    def test_those_that_wait_go_first(self) -> None:
+        world, _ = self.world()
+        for number in range(40):
+            world.submit(f"more {number}")
+        other = world.join(slots=2)
+        world.pass_time(3.0)
+        assert not {run.task.id for run in other.runs.values()} & set("bc")
