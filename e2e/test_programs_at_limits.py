@@ -67,6 +67,8 @@ def test_ten_times_in_a_row(client: Client, host: Host, name: str) -> None:
         result = client.run(bomb, limits=limits, timeout=PATIENCE)
         assert (result.status, result.provider, result.attempt) == (None, host.kind, 1)
         assert result.error.startswith(error), result.error
+        assert result.usage is not None
+        assert result.usage.cpu > 0, result.usage
         after = client.run(NOOP, timeout=PATIENCE)
         assert (after.status, after.provider, after.attempt) == (0, host.kind, 1)
     if host.page:

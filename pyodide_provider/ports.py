@@ -46,6 +46,10 @@ class Slots(Protocol):
         """Hand over runs; called at most once per slot and turn of the runtime, with all there is for it."""
         ...
 
+    def cpu(self, slot: int, seconds: float) -> float:
+        """Seconds of the processor that the run at hand has used, which began so many seconds ago; as far as it can be told."""
+        ...
+
     def put(self, slot: int, sequence: int, data: bytes, end: bool) -> None:
         """More standard input for an interactive run that was posted; means nothing when that has ended."""
         ...

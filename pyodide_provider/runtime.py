@@ -281,10 +281,12 @@ class Runtime:
         self._reply(told.sequence, pb.Filesystem.Listing.Response(files=self._blobs.refs()))
 
     def _send_outcome(self, told: i.SendOutcome) -> None:
-        run = told.run
-        answer = answer_of(run, told.outcome, told.ended, self._engine)
+        run, ended = told.run, told.ended
+        if told.slot is not None and ended and ended.usage:
+            ended = replace(ended, usage=replace(ended.usage, cpu=self._slots.cpu(told.slot, ended.seconds)))
+        answer = answer_of(run, told.outcome, ended, self._engine)
         if self._traces:
-            answer = self._traces.finish(run.sequence, answer, told.ended)
+            answer = self._traces.finish(run.sequence, answer, ended)
         if run.params.follow:
             self._untold.discard(run.sequence)
         if len(answer) > MAX_MESSAGE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from .run import Ended, Outcome, Run
+from .run import Ended, Run
 from .value import value
 
 
@@ -82,11 +82,11 @@ class SlotReady:
 
 @value
 class SlotLost:
-    """A worker died, or could not start. `outcome` is how the run that it died of ends: Broken when None."""
+    """A worker died, or could not start. `ended` is how the run that it died of ends: Broken when None."""
 
     slot: int
     reason: str
-    outcome: Outcome | None = None
+    ended: Ended | None = None
 
 
 @value

@@ -65,6 +65,8 @@ class SendOutcome:
     outcome: Outcome
     ended: Ended | None = None
     """What the slot said of it; None when it did not come so far."""
+    slot: int | None = None
+    """Which still does it, and is to be stopped: what it has used of the processor is to be seen there."""
 
 
 @value

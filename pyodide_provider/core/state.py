@@ -212,8 +212,8 @@ class State:
         self._death = event.reason
         posted = list(slot.posted)
         if posted and posted[0].wanted:
-            outcome = event.outcome or Broken(f"worker died: {event.reason}")
-            self._answer(posted[0].run, outcome, f"died with slot {slot.number}", now, out)
+            outcome = event.ended.outcome if event.ended else Broken(f"worker died: {event.reason}")
+            self._answer(posted[0].run, outcome, f"died with slot {slot.number}", now, out, event.ended)
         self._put_back(posted[1:], now)
 
     def _slot_spent(self, event: e.SlotSpent, now: float, out: list[i.Instruction]) -> None:
@@ -243,9 +243,8 @@ class State:
             return
         outcome = Failed(f"time limit exceeded: ran for {ran:.1f} s, at most {most:g} s")
         head.wanted = False
-        self._answer(
-            head.run, outcome, "stopped at its limit of time", now, out, Ended(head.run.sequence, outcome, ran, Usage())
-        )
+        ended = Ended(head.run.sequence, outcome, ran, Usage())
+        self._answer(head.run, outcome, "stopped at its limit of time", now, out, ended, slot.number)
         self._kill(slot, now, out)
 
     def _written(self, event: e.OutputWritten, now: float, out: list[i.Instruction]) -> None:
@@ -280,8 +279,16 @@ class State:
             self._answer(head.run, ended.outcome, f"ended at slot {slot.number}", now, out, ended)
 
     def _answer(
-        self, run: Run, outcome: Outcome, what: str, now: float, out: list[i.Instruction], ended: Ended | None = None
+        self,
+        run: Run,
+        outcome: Outcome,
+        what: str,
+        now: float,
+        out: list[i.Instruction],
+        ended: Ended | None = None,
+        slot: int | None = None,
     ) -> None:
+        """`slot`: which still does it."""
         self.backlog.answered(run)
         if run.params.interactive:
             ended = self.inputs.close(run.sequence, ended)
@@ -290,7 +297,7 @@ class State:
         elif isinstance(outcome, Failed):
             self.failed += 1
         self._story.tell(now, run.task, run.sequence, what)
-        out.append(i.SendOutcome(run, outcome, ended))
+        out.append(i.SendOutcome(run, outcome, ended, slot))
 
     # What follows from a change.
 

@@ -24,11 +24,10 @@ class Given(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """How a program ended: its exit code, or why it stopped; and the bytes of its memory. `cpu`: seconds, if it had threads."""
+    """How a program ended: its exit code, or why it stopped; and the bytes of its memory."""
 
     ended: int | Failed
     memory: int
-    cpu: float | None = None
 
 
 def why(error: Trap | WasmtimeError, used: int, limits: Limits) -> str:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady, SlotSpent
-from ..core.run import Ended, Failed, Outcome, PythonParams, Run
+from ..core.run import Ended, Failed, PythonParams, Run, Usage
 from ..slot_messages import ended, read_header, runs_message, start_header
-from . import trees
+from . import gauge, trees
 from .follow import EVERY, LIVELY, Follower
 from .frames import FrameError, FrameReader, pack
+from .gauge import Gauge
 from .limits import death_text, effective
 from .stdin import Stdin
 
@@ -93,6 +94,11 @@ class ProcessSlots:
         if process is not None:
             process.put(sequence, data, end)
 
+    def cpu(self, slot: int, seconds: float) -> float:
+        # Python's is not known here.
+        process = self._alive.get(slot)
+        return process.used()[1] if process is not None else 0.0
+
     def kill_all(self) -> None:
         for slot in list(self._alive):
             self.stop(slot)
@@ -105,14 +111,14 @@ class ProcessSlots:
 
     async def _live(self, process: _Process) -> None:
         try:
-            reason, outcome = await process.live()
+            reason, ended = await process.live()
         finally:
             await asyncio.to_thread(trees.remove, process.scratch)
         self._log(f"worker {process.slot} ended: {reason}")
         if self._alive.pop(process.slot, None) is not None:
             if self._python is not None:
                 self._python.stop(process.slot)
-            self.feed(SlotLost(process.slot, reason, outcome))
+            self.feed(SlotLost(process.slot, reason, ended))
 
     def _heard(self, process: _Process, event: Event) -> None:
         if isinstance(event, SlotReady):
@@ -132,6 +138,9 @@ class _Process(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: list[bytes] = []
         self._streams: list[int] = []
+        self._gauge: Gauge | None = None
+        self._used = 0.0, 0.0
+        """Of the run that it died of."""
         self._runs: deque[Run] = deque()
         """What was sent to it and has not ended; the head is what it does now."""
         self._held: deque[Run] = deque()
@@ -143,32 +152,34 @@ class _Process(asyncio.Protocol):
         self._killed = False
         self._fault = ""
 
-    async def live(self) -> tuple[str, Outcome | None]:
+    async def live(self) -> tuple[str, Ended | None]:
         """(why it ended, how the run that it died of ends)."""
         if self._killed:
             return "stopped", None
         streams = self._streams = [os.memfd_create("stdout"), os.memfd_create("stderr")]
+        measure = gauge.make()
         try:
-            tail = await self._begin(streams)
+            self._gauge = Gauge(measure)
+            tail = await self._begin([*streams, measure])
             await self._closed
             code = await asyncio.to_thread(self._reap)
-            return await self._reason(code, tail), self._outcome(code, streams)
+            return await self._reason(code, tail), self._end(code, streams)
         except OSError as error:
             return f"could not be started: {error}", None
         finally:
             self.kill()
             await asyncio.to_thread(self._reap)
-            for stream in streams:
-                os.close(stream)
+            for descriptor in (*streams, measure):
+                os.close(descriptor)
 
-    async def _begin(self, streams: list[int]) -> _Tail:
+    async def _begin(self, shared: list[int]) -> _Tail:
         loop = asyncio.get_running_loop()
         os.mkdir(self.scratch, 0o700)
         ours, theirs = socket.socketpair()
         with theirs:
             ours.setblocking(False)
             try:
-                popen = self._popen = _spawn([theirs.fileno(), *streams])
+                popen = self._popen = _spawn([theirs.fileno(), *shared])
             except OSError:
                 ours.close()
                 raise
@@ -214,6 +225,7 @@ class _Process(asyncio.Protocol):
             self._heard(self, SlotSpent(self.slot))
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._used = self.used()
         self._let_go()
         if not self._closed.done():
             self._closed.set_result(None)
@@ -319,13 +331,18 @@ class _Process(asyncio.Protocol):
         how = f"killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         return ": ".join([how, *last])
 
-    def _outcome(self, code: int, streams: list[int]) -> Outcome | None:
+    def used(self) -> tuple[float, float]:
+        """Seconds that its run has taken so far, and those of the processor."""
+        return (0.0, 0.0) if self._gauge is None or self._popen is None else self._gauge.used(self._popen.pid)
+
+    def _end(self, code: int, streams: list[int]) -> Ended | None:
         """A worker that the kernel stopped at a limit tells nothing; the size of its files does."""
         if not self._runs:
             return None
         limits = effective(self._runs[0].params.limits, self._settings.output, self._settings.files)
         text = death_text(code, max(os.fstat(stream).st_size for stream in streams), limits)
-        return Failed(text) if text else None
+        seconds, cpu = self._used
+        return Ended(self._runs[0].sequence, Failed(text), seconds, Usage(cpu=cpu)) if text else None
 
 
 class _Tail(asyncio.Protocol):

@@ -7,7 +7,6 @@ thread returns, or any calls `proc_exit` or traps. Nothing stops a thread that c
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
@@ -77,16 +76,14 @@ class Threads:
         process = self._made(program, given, configure, limits)
         begin()
         self._last = process
-        cpu = time.process_time()
         ended = process.run()
-        cpu = time.process_time() - cpu
         used = process.memory.data_len()
         if isinstance(ended, int):
-            return Ran(ended, used, cpu)
+            return Ran(ended, used)
         if isinstance(ended, str):
-            return Ran(Failed(ended), used, cpu)
+            return Ran(Failed(ended), used)
         text = OWN_MEMORY if "exceeds memory limits" in str(ended) else why(ended, used, limits)
-        return Ran(Failed(self._streams.with_tail(text)), used, cpu)
+        return Ran(Failed(self._streams.with_tail(text)), used)
 
     def _made(self, program: Threaded, given: Given, configure: Callable[[Given], WasiConfig], limits: Limits) -> _Process:
         assert self._calls is not None

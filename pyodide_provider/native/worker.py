@@ -20,6 +20,7 @@ from ..errors import HostFault, TaskFault
 from ..slot_messages import SPENT, began_header, ended_message, params_of, read_header, ready_header
 from . import frames
 from .blob_cache import BlobCache
+from .gauge import Gauge
 from .limits import OUTPUT_EXIT, FileSize, die_with_parent, effective, files_text, first_to_go, no_core_dumps
 from .outputs import Outputs
 from .programs import Program, Programs
@@ -39,12 +40,15 @@ STDIN_INLINE = 1 << 20
 class Worker:
     """`start` is the header of that name; see slots.py for its fields. `tell` sends a message."""
 
-    def __init__(self, start: dict[str, Any], streams: Streams, tell: Callable[[str, list[bytes]], None]) -> None:
+    def __init__(
+        self, start: dict[str, Any], streams: Streams, gauge: Gauge, tell: Callable[[str, list[bytes]], None]
+    ) -> None:
         own = start["limits"]
         self._output: int = own["output"]
         self._files: int = own["files"]
         self._tell = tell
         self._streams = streams
+        self._gauge = gauge
         cache = BlobCache(Path(start["cache"]))
         storage = self._storage = Storage(start["storage"], cache)
         self._wasi = Wasi(streams)
@@ -61,7 +65,7 @@ class Worker:
 
     def run(self, field: dict[str, Any], body: bytes) -> None:
         """Do one RUN, and tell how it ended. `clean` is to follow."""
-        key, usage = field["key"], Spent()
+        key, usage = field["key"], Spent(self._gauge)
         try:
             outcome: Outcome = self._run(key, params_of(field, body), usage)
         except TaskFault as fault:
@@ -120,8 +124,6 @@ class Worker:
             self._watch.end()
             usage.end()
         usage.memory = ran.memory
-        if ran.cpu is not None:
-            usage.cpu = ran.cpu
         self._changes = changes = root.tree.changes()
         if changes.size > limits.files:
             return Failed(files_text(limits))
@@ -139,9 +141,10 @@ class Worker:
 class Spent:
     """What a run has used so far."""
 
-    __slots__ = ("_began", "bytes_in", "bytes_out", "cached", "compile", "cpu", "memory", "seconds")
+    __slots__ = ("_began", "_gauge", "bytes_in", "bytes_out", "cached", "compile", "cpu", "memory", "seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
         self.seconds = self.compile = self._began = self.cpu = 0.0
         self.memory = self.bytes_in = self.bytes_out = 0
         self.cached = False
@@ -152,20 +155,22 @@ class Spent:
         self.bytes_in += program.size
 
     def begin(self) -> None:
-        self.cpu, self._began = time.thread_time(), time.perf_counter()
+        self.cpu, self._began = time.process_time(), time.monotonic()
+        self._gauge.begin(self._began, self.cpu)
 
     def end(self) -> None:
         """Of the program, which may not have begun."""
         if self._began:
-            self.seconds = time.perf_counter() - self._began
-            self.cpu = time.thread_time() - self.cpu
+            self.seconds = time.monotonic() - self._began
+            self.cpu = time.process_time() - self.cpu
+            self._gauge.end()
 
     def told(self) -> Usage:
         cpu, compiling = round(self.cpu, 6), round(self.compile, 6)
         return Usage(cpu, self.memory, self.bytes_in, self.bytes_out, compiling, self.cached)
 
 
-def serve(channel: socket.socket, stdout: int, stderr: int) -> None:
+def serve(channel: socket.socket, stdout: int, stderr: int, gauge: Gauge) -> None:
     """Take messages until the other end closes."""
 
     def tell(header: str, body: list[bytes]) -> None:
@@ -177,7 +182,7 @@ def serve(channel: socket.socket, stdout: int, stderr: int) -> None:
         if first is None:
             return
         start = first[0]["start"]
-        worker = Worker(start, Streams(stdout, stderr), tell)
+        worker = Worker(start, Streams(stdout, stderr), gauge, tell)
         gc.collect()
         gc.freeze()
         tell(ready_header(start["engine"]), [])
@@ -207,8 +212,8 @@ def _read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 
 
 def main() -> int:
-    """Arguments: the parent's process id, and the descriptors of the socket and the files for stdout and stderr."""
-    parent, descriptor, stdout, stderr = map(int, sys.argv[1:5])
+    """Arguments: the parent's process id, and the descriptors of the socket, the files for stdout and stderr, and the gauge."""
+    parent, descriptor, stdout, stderr, gauge = map(int, sys.argv[1:6])
     die_with_parent(parent)
     # A terminal's Ctrl-C and a service manager's SIGTERM are for the parent, which lets us end our run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -217,7 +222,7 @@ def main() -> int:
     first_to_go()
     try:
         with socket.socket(fileno=descriptor) as channel:
-            serve(channel, stdout, stderr)
+            serve(channel, stdout, stderr, Gauge(gauge))
     except (BrokenPipeError, ConnectionResetError):
         return 0
     except Exception as error:

@@ -49,6 +49,19 @@ def test_output_is_told_to_a_broker_of_our_own_kind() -> None:
     assert writes(bench, 1, 5, b"", b"err") == [pb.Event.TaskOutput(request=5, stderr=b"err")]
 
 
+def test_a_run_that_is_stopped_tells_what_its_slot_has_used() -> None:
+    bench = own(Bench(1).connect())
+    request = task("a")
+    request.params.limits.wall_ms = 1500
+    bench.ask(5, request)
+    bench.runtime.feed(e.RunBegan(1, 5))
+    bench.hands.advance(1.6)
+    (told,) = [codec.unpack(envelope) for envelope in bench.link.take() if envelope.type == codec.RESPONSE]
+    assert isinstance(told, pb.Task.Wasip1.Response)
+    assert told.error == "time limit exceeded: ran for 1.5 s, at most 1.5 s"
+    assert told.usage.cpu_us == 750_000
+
+
 def test_an_unmodified_broker_is_sent_no_event_that_it_does_not_know() -> None:
     bench = Bench(1).connect()
     bench.ask(5, followed("a"))

@@ -26,6 +26,8 @@ def test_a_run_over_its_time_is_stopped_with_its_slot_and_the_slot_replaced() ->
     assert 1 not in world.slots
     (sent,) = [told for told in world.last if isinstance(told, i.SendOutcome)]
     assert sent.ended == Ended(1, sent.outcome, pytest.approx(2.1), Usage())
+    assert sent.slot == 1, "what it has used is to be seen there"
+    assert world.last.index(sent) < world.last.index(i.StopSlot(1)), "as long as it is there"
     world.all_ready()
     world.ask(2)
     world.end(2)

@@ -8,7 +8,7 @@ from pyodide_provider.core import events as e
 from pyodide_provider.core import instructions as i
 from pyodide_provider.core.costs import REMEMBERED as REMEMBERED_BINARIES
 from pyodide_provider.core.costs import UNKNOWN, Costs
-from pyodide_provider.core.run import Broken, Ended, Exited, Failed
+from pyodide_provider.core.run import Broken, Ended, Exited, Failed, Usage
 from pyodide_provider.core.status import status_of
 from pyodide_provider.core.story import REMEMBERED as REMEMBERED_ENTRIES
 from pyodide_provider.core.story import Story
@@ -210,6 +210,8 @@ def test_a_slot_may_say_how_the_run_that_killed_it_ends() -> None:
     world.ask(1)
     world.lose(1, "killed by signal 25", Failed("output limit"))
     assert world.outcomes() == {1: Failed("output limit")}
+    (sent,) = [told for told in world.last if isinstance(told, i.SendOutcome)]
+    assert sent.ended == Ended(1, Failed("output limit"), 0.5, Usage(cpu=0.25))
 
 
 def test_a_slot_that_answers_out_of_turn_is_replaced() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pyodide_provider.core import events as e
 from pyodide_provider.core import instructions as i
-from pyodide_provider.core.run import NO_LIMITS, Ended, Exited, File, Limits, Outcome, Params, Run
+from pyodide_provider.core.run import NO_LIMITS, Ended, Exited, File, Limits, Outcome, Params, Run, Usage
 from pyodide_provider.core.slot import MAX_POSTED
 from pyodide_provider.core.state import LONGEST_WAIT, State
 
@@ -162,7 +162,9 @@ class World:
     def lose(self, slot: int, reason: str = "killed by signal 9", outcome: Outcome | None = None) -> None:
         self.slots.pop(slot, None)
         self.ready.discard(slot)
-        self.feed(e.SlotLost(slot, reason, outcome))
+        posted = self.state.pool.slots[slot].posted if slot in self.state.pool.slots else ()
+        ended = Ended(posted[0].run.sequence, outcome, 0.5, Usage(cpu=0.25)) if outcome and posted else None
+        self.feed(e.SlotLost(slot, reason, ended))
 
     def ask(self, *sequences: int, ref: str = "sha256:aa", task: str = "") -> None:
         for sequence in sequences:

@@ -149,9 +149,9 @@ class Rig:
             await self.start(at + 1000)
             return await self.run(params, slot)
         if isinstance(event, SlotLost):
-            assert event.outcome is not None, event
+            assert event.ended is not None, event
             await self.start(at)
-            return event.outcome
+            return event.ended.outcome
         assert isinstance(event, RunsEnded)
         (end,) = event.ended
         assert end.sequence == sequence

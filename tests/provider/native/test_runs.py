@@ -306,7 +306,8 @@ class TestFollow:
             flood = params(p.NEVER_STOPS_WRITING, follow=True, limits=Limits(output=48 * MIB))
             made.post(1, flood)
             lost = await made.lost()
-            assert lost.outcome == Failed("output limit exceeded: more than 50331648 bytes")
+            assert lost.ended is not None
+            assert lost.ended.outcome == Failed("output limit exceeded: more than 50331648 bytes")
             told = [event for event in made.events if isinstance(event, OutputWritten)]
             assert all(len(event.stdout) + len(event.stderr) <= 256 << 10 for event in told)
             made.events.clear()

@@ -116,7 +116,7 @@ class TestLife:
             (pid,) = children()
             os.kill(pid, signal.SIGKILL)
             lost = await made.lost()
-            assert (lost.reason, lost.outcome) == ("killed by SIGKILL", None)
+            assert (lost.reason, lost.ended) == ("killed by SIGKILL", None)
 
     async def test_a_worker_that_cannot_start_says_why(self, tmp_path: Path) -> None:
         async with rig(tmp_path) as made:
@@ -208,7 +208,8 @@ class TestLimits:
             made.post(1, params(p.NEVER_STOPS_WRITING), params(NOOP))
             lost = await made.lost()
             assert lost.reason == "killed by SIGXFSZ"
-            assert lost.outcome == Failed("output limit exceeded: more than 1048576 bytes")
+            assert lost.ended is not None
+            assert lost.ended.outcome == Failed("output limit exceeded: more than 1048576 bytes")
             assert not made.events, "the run behind is the core's to post again"
 
     async def test_a_flood_of_output_does_not_stay_in_memory(self, tmp_path: Path) -> None:
