@@ -18,7 +18,7 @@ RUN npm ci --no-audit --no-fund && npm cache clean --force
 COPY pyproject.toml requirements.lock requirements-pages.lock ./
 RUN python3 -m venv .venv \
  && .venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements-pages.lock
-COPY scripts/build_static.mjs scripts/python_archive.mjs scripts/snapshot.mjs scripts/wheels_lock.py scripts/
+COPY scripts/build_static.mjs scripts/python_archive.mjs scripts/slim_pyodide.mjs scripts/snapshot.mjs scripts/wheels_lock.py scripts/
 COPY pyodide_provider/ pyodide_provider/
 COPY static/ static/
 RUN node scripts/build_static.mjs && rm -rf static/vendor/.wheels

@@ -11,6 +11,7 @@ processes spend on a task.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -65,21 +66,21 @@ def fresh_in_node() -> float:
 
 
 @contextmanager
-def tab(url: str, workers: int) -> Iterator[tuple[Callable[[], float], Running | None]]:
-    """(a fresh start there, the provider's process if it is one)."""
+def tab(url: str, workers: int) -> Iterator[tuple[Callable[[], float], Callable[[], float]]]:
+    """(a fresh start there, what the host's processes have spent)."""
     with sync_playwright() as playwright:
         context = launch(playwright).new_context()
         Tab(context.new_page()).open(url, workers=workers).lending(workers)
         beside = context.new_page()
-        yield lambda: fresh_in_tab(beside, url), None
+        yield lambda: fresh_in_tab(beside, url), lambda: sum(map(spent, browsers(os.getpid())))
 
 
 @contextmanager
-def native(url: str, workers: int) -> Iterator[tuple[Callable[[], float], Running | None]]:
+def native(url: str, workers: int) -> Iterator[tuple[Callable[[], float], Callable[[], float]]]:
     running = Running("-m", "pyodide_provider", "--url", url, "--workers", str(workers))
     try:
         running.wait_for("takes Python tasks")
-        yield fresh_in_node, running
+        yield fresh_in_node, lambda: spent(running.process.pid)
     finally:
         running.close()
 
@@ -93,16 +94,25 @@ def one(url: str, script: str = SCRIPT, *packages: str) -> float:
     return time.perf_counter() - began
 
 
-def spent(running: Running) -> float:
-    """Seconds of the processors' time that the provider and its children that are over have taken (proc_pid_stat(5))."""
-    fields = Path(f"/proc/{running.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / 100
+def spent(pid: int) -> float:
+    """Seconds of the processors' time that a process and its children that are over have taken (proc_pid_stat(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def browsers(pid: int) -> Iterator[int]:
+    """Chromium's processes below that one, all of whose threads may have children."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (thread / "children").read_text().split()):
+            if "chrom" in Path(f"/proc/{child}/cmdline").read_text():
+                yield child
+            yield from browsers(child)
 
 
 def measure(name: str, tasks: int, workers: int) -> None:
     broker = BrokerProcess()
     try:
-        with HOSTS[name](broker.url, workers) as (fresh, running):
+        with HOSTS[name](broker.url, workers) as (fresh, spending):
             fresh()
             one(broker.url)
             plain, warm = [], []
@@ -116,13 +126,13 @@ def measure(name: str, tasks: int, workers: int) -> None:
             print(f"{name}: trivial task p50 {p50 * 1000:.0f} ms, {p50 / loaded:.3f} of fresh", flush=True)
             for package, script in PACKAGES.items():
                 with_packages(name, broker.url, package, script)
-            before = spent(running) if running else 0.0
+            before = spending()
             began = time.perf_counter()
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(lambda _: one(broker.url), range(tasks)))
             rate = tasks / (time.perf_counter() - began)
-            cpu = f", {(spent(running) - before) / tasks * 1000:.0f} ms of CPU each" if running else ""
-            print(f"{name}: {rate:.1f} trivial tasks/s with {workers} workers{cpu}", flush=True)
+            cpu = (spending() - before) / tasks * 1000
+            print(f"{name}: {rate:.1f} trivial tasks/s with {workers} workers, {cpu:.0f} ms of CPU each", flush=True)
     finally:
         broker.close()
 

@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import * as zlib from 'node:zlib';
 import { build } from 'esbuild';
 import { lockOf, providerWheels, taskArchive } from './python_archive.mjs';
+import { slimLoader, slimProgram } from './slim_pyodide.mjs';
 import { snapshot } from './snapshot.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -86,16 +87,18 @@ async function publish(group, inputs, make) {
 }
 
 /**
- * Pyodide with an empty package list: what a task may load is not the page's business, and the full list (packages.json,
+ * Pyodide, its JavaScript slimmed, with an empty package list: what a task may load is not the page's business, and the full list (packages.json,
  * which the broker reads) is 119 KB.
  * @returns {Files}
  */
 function pyodide() {
   const from = join(ROOT, 'node_modules', 'pyodide');
   /** @type {Files} */
-  const files = new Map(['pyodide.mjs', 'pyodide.asm.mjs', 'pyodide.asm.wasm', 'python_stdlib.zip'].map((name) => [name, readFileSync(join(from, name))]));
-  const script = Buffer.from(files.get('pyodide.mjs') ?? '').toString();
-  files.set('pyodide.mjs', Buffer.from(script.replace(/^\/\/# sourceMappingURL=.*$/m, '')));
+  const files = new Map(['pyodide.asm.wasm', 'python_stdlib.zip'].map((name) => [name, readFileSync(join(from, name))]));
+  const loader = readFileSync(join(from, 'pyodide.mjs'), 'utf8');
+  const ours = ['static/js/python/restore.js', 'static/js/python/task.js', 'scripts/snapshot.mjs'].map((path) => readFileSync(join(ROOT, path), 'utf8'));
+  files.set('pyodide.mjs', Buffer.from(slimLoader(loader)));
+  files.set('pyodide.asm.mjs', Buffer.from(slimProgram(readFileSync(join(from, 'pyodide.asm.mjs'), 'utf8'), [loader, ...ours])));
   const list = readFileSync(join(from, 'pyodide-lock.json'));
   const lock = JSON.parse(list.toString());
   files.set('packages.json', list);
@@ -105,10 +108,11 @@ function pyodide() {
 
 /**
  * One classic script instead of a tree of modules: a page runs it, and any tab can start it as a worker, 15 ms faster than modules.
- * @param {string} script below static/js @param {Record<string, string>} [define]
+ * @param {string} script below static/js
+ * @param {{define?: Record<string, string>, alias?: Record<string, string>}} [more] of esbuild's options
  * @returns {Promise<Uint8Array>}
  */
-async function bundle(script, define = {}) {
+async function bundle(script, more = {}) {
   const result = await build({
     entryPoints: [join(ROOT, 'static', 'js', script)],
     bundle: true,
@@ -118,7 +122,7 @@ async function bundle(script, define = {}) {
     target: 'es2022',
     legalComments: 'none',
     external: ['node:*'],
-    define,
+    ...more,
     write: false,
     logLevel: 'error',
   });
@@ -176,7 +180,7 @@ function python(wheels) {
 function memory(group, interpreter, archives, script, more = new Map()) {
   const maker = readFileSync(join(ROOT, 'scripts', 'snapshot.mjs'));
   const inputs = new Map([...more, ['interpreter', Buffer.from(interpreter)], ...archives, ['script', Buffer.from(script)], ['maker', maker]]);
-  return publish(group, inputs, async () => new Map([...more, ['snapshot.bin', await snapshot(ROOT, archives.values(), script)]]));
+  return publish(group, inputs, async () => new Map([...more, ['snapshot.bin', await snapshot(join(VENDOR, interpreter), archives.values(), script)]]));
 }
 
 /**
@@ -192,17 +196,21 @@ async function main() {
   mkdirSync(VENDOR, { recursive: true });
   const cache = join(VENDOR, '.wheels');
   const wheels = providerWheels(ROOT, cache);
-  const task = await bundle('python/worker.js');
-  const native = await bundle('python/native.js');
   const interpreter = await publish(`pyodide-${version('pyodide')}`, pyodide());
+  const published = join(VENDOR, interpreter);
+  const alias = { 'pyodide/pyodide.asm.mjs': join(published, 'pyodide.asm.mjs'), pyodide: join(published, 'pyodide.mjs') };
+  // What Emscripten asks for its own address.
+  const define = { 'import.meta.url': '"http://localhost/"' };
+  const task = await bundle('python/worker.js', { alias, define });
+  const native = await bundle('python/native.js', { alias, define });
   const manifest = {
     pyodide: interpreter,
     python: await python(wheels),
-    provider: await memory('provider', interpreter, wheels, 'import pyodide_provider.browser.main', new Map([['worker.js', await bundle('provider/worker.js')]])),
+    provider: await memory('provider', interpreter, wheels, 'import pyodide_provider.browser.main', new Map([['worker.js', await bundle('provider/worker.js', { alias })]])),
     // The same script under two names: the broker gives them different content security policies.
     tasks: await memory('tasks', interpreter, new Map([['archive', taskArchive(ROOT, cache)]]), 'import pyodide_provider.guest, pyodide.code', new Map([['worker.js', task], ['open.js', task], ['native.js', native]])),
     page: await publish('page', await page()),
-    wasi: await publish('wasi', new Map([['worker.js', await bundle('wasi/worker.js', { SHIM_VERSION: JSON.stringify(version('@bjorn3/browser_wasi_shim')) })]])),
+    wasi: await publish('wasi', new Map([['worker.js', await bundle('wasi/worker.js', { define: { SHIM_VERSION: JSON.stringify(version('@bjorn3/browser_wasi_shim')) } })]])),
   };
   const { pyodide: engine, tasks } = manifest;
   const pieces = { script: `${tasks}native.js`, module: `${engine}pyodide.asm.wasm`, snapshot: `${tasks}snapshot.bin`, stdlib: `${engine}python_stdlib.zip`, lock: `${engine}pyodide-lock.json` };

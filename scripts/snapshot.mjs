@@ -5,7 +5,6 @@
  * of spans; the head (Pyodide's own header: which build, which objects); the spans (u32 offset, length); their bytes.
  * What lies outside of the spans is zero.
  */
-import { loadPyodide } from 'pyodide';
 import { join } from 'node:path';
 
 const MAGIC = 0x504e5357; // "WSNP"
@@ -22,13 +21,14 @@ del gc, linecache, sys, tempfile
 `;
 
 /**
- * @param {string} root of the project
+ * @param {string} folder with Pyodide, as snapshots of it will be restored
  * @param {Iterable<Uint8Array>} archives zips or wheels to unpack into site-packages first
  * @param {string} script that imports what is to be there; it must leave no JavaScript object referenced
  * @returns {Promise<Uint8Array>}
  */
-export async function snapshot(root, archives, script) {
-  const pyodide = await loadPyodide({ indexURL: join(root, 'node_modules', 'pyodide'), _makeSnapshot: true });
+export async function snapshot(folder, archives, script) {
+  const { loadPyodide } = await import(join(folder, 'pyodide.mjs'));
+  const pyodide = await loadPyodide({ indexURL: folder, _makeSnapshot: true });
   const sitePackages = pyodide.runPython('import site; site.getsitepackages()[0]');
   for (const archive of archives) pyodide.unpackArchive(Uint8Array.from(archive), 'zip', { extractDir: sitePackages });
   pyodide.runPython(script);

@@ -4,15 +4,15 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { loadPyodide } from 'pyodide';
 import { read, restore } from '../../static/js/python/restore.js';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const VENDOR = join(ROOT, 'static', 'vendor');
 const manifest = JSON.parse(readFileSync(join(VENDOR, 'manifest.json'), 'utf8'));
 const packed = new Uint8Array(readFileSync(join(VENDOR, manifest.provider, 'snapshot.bin')));
-const indexURL = join(ROOT, 'node_modules', 'pyodide');
-const create = import('pyodide/pyodide.asm.mjs').then((module) => module.default);
+const indexURL = join(VENDOR, manifest.pyodide);
+const { loadPyodide } = await import(join(indexURL, 'pyodide.mjs'));
+const create = import(join(indexURL, 'pyodide.asm.mjs')).then((module) => module.default);
 
 const python = () => restore(loadPyodide, create, Promise.resolve(packed), { indexURL });
 
