@@ -122,3 +122,13 @@ def test_who_comes_later_takes_what_others_hold_behind_a_long_run() -> None:
         stack.provider("second", 1)
         assert [future.result(15).provider for future in futures[1:]] == ["second"] * 8
         futures[0].cancel()
+
+
+def test_what_runs_at_a_provider_that_leaves_ends_there_also_when_others_are_free() -> None:
+    with Stack() as stack, Client(stack.url) as client:
+        leaving = stack.provider("leaving", 2)
+        futures = [client.submit(Task(TESTING / "busy.wasm", ["4000", name])) for name in "ab"]
+        stack.wait(lambda providers: sum(provider.running for provider in providers) == 2)
+        stack.provider("staying", 2)
+        assert leaving.stop() == 0
+        assert [future.result(15).provider for future in futures] == ["leaving"] * 2

@@ -18,9 +18,9 @@ def stuck(roster: Roster, now: float) -> Iterator[Run]:
     """
     free = {provider: provider.concurrency - len(provider.runs) for provider in roster.idle}
     for provider in roster.connected.values():
-        if not provider.own or len(provider.runs) <= provider.concurrency:
+        if not provider.own or len(provider.runs) <= provider.working:
             continue
-        for run in list(provider.runs.values())[provider.concurrency :]:
+        for run in list(provider.runs.values())[provider.working :]:
             if run.cancelled is not None or now - run.assigned <= PATIENCE + provider.round_trip:
                 continue
             avoid = run.task.avoid or ()

@@ -294,7 +294,7 @@ class State:
     def _resources_announced(self, event: e.ResourcesAnnounced, now: float) -> None:
         provider = event.provider
         provider.heard = now
-        provider.concurrency = event.concurrency
+        provider.lend(event.concurrency)
         provider.own = provider.own or event.own
         provider.engine = event.engine or provider.engine
         if event.own:
@@ -355,6 +355,7 @@ class State:
             provider.ping = provider.sequence
             provider.pinged = now
             self._out.append(i.SendPing(provider, provider.sequence))
+        provider.settle()
         for run in list(provider.runs.values()):
             if run.cancelled is not None:
                 if now - run.cancelled > policy.cancel_grace:

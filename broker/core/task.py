@@ -94,6 +94,8 @@ class Provider:
     connected: float
     standing: Standing = Standing.GREETING
     concurrency: int = 0
+    working: int = 0
+    """Slots that may be at a run: beside the announced ones those that end what they have, and take nothing more."""
     own: bool = False
     """Has shown an own field: understands our extensions."""
     engine: str = ""
@@ -122,6 +124,16 @@ class Provider:
     failed: int = 0
     cpu_seconds: float = 0.0
     """Spent on tasks, as it says itself."""
+
+    def lend(self, slots: int) -> None:
+        """It has so many slots from now on."""
+        self.concurrency = slots
+        self.working = max(slots, min(self.working, len(self.runs)))
+
+    def settle(self) -> None:
+        """From time to time: slots that were to end what they had may have done so."""
+        if len(self.runs) <= self.concurrency:
+            self.working = self.concurrency
 
     def takes(self, needs: frozenset[str]) -> bool:
         return needs <= self.offers

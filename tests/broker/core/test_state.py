@@ -502,3 +502,31 @@ class TestRunsHeldBehindLongOnes:
         other = world.join(slots=2)
         world.pass_time(3.0)
         assert not {run.task.id for run in other.runs.values()} & set("bc")
+
+    @pytest.mark.parametrize("slots", [0, 1])
+    def test_what_runs_at_slots_that_retire_is_theirs_to_end(self, slots: int) -> None:
+        world = World()
+        leaving = world.join(slots=3)
+        for name in "abc":
+            world.submit(name)
+        world.join(slots=3)
+        world.tell(e.ResourcesAnnounced(leaving, slots, True))
+        world.tell(e.ResourcesAnnounced(leaving, slots, True))
+        assert not [o for o in world.pass_time(20.0) if isinstance(o, i.Cancel)]
+        for name in "abc":
+            world.answer(leaving, name)
+        assert {outcome.attempt for outcome in world.outcomes.values()} == {1}
+
+    def test_once_they_have_ended_what_is_held_goes_elsewhere_again(self) -> None:
+        world = World()
+        provider = world.join(slots=3)
+        for name in "xyz":
+            world.submit(name)
+        world.tell(e.ResourcesAnnounced(provider, 1, True))
+        for name in "xyz":
+            world.answer(provider, name, after=0.001)
+        world.pass_time(2.0)
+        for name in "abc":
+            world.submit(name)
+        world.join(slots=3)
+        assert assigned(world.pass_time(3.0)) == [("b", "p2"), ("c", "p2")]
