@@ -24,7 +24,7 @@ log = logging.getLogger("broker")
 
 MAX_UNREAD = 1 << 20
 """Bytes that a client may leave unread before it is told no more of what its tasks write: their answers hold it all."""
-OVERFED = f"more than {MAX_INPUT} bytes of input came for the task: give stdin_file instead"
+OVERFED = f"more than {MAX_INPUT} bytes of input came that the task has not read: wait for it, or give stdin_file instead"
 MAX_CHORES = 64
 """Uploads, jobs and tasks with inline files that one connection may have under way; more are refused."""
 
@@ -104,7 +104,7 @@ class ClientSocket:
 
     def _run(self, sequence: int, request: Request, weight: int) -> None:
         if request.qos.interactive:
-            self._feeds[sequence] = Feed()
+            self._feeds[sequence] = Feed(partial(self._tell_read, sequence))
         try:
             self._submit(sequence, request, weight)
         except Inline:
@@ -128,6 +128,7 @@ class ClientSocket:
         task = self._tasks.submit(request, self._requester, weight, reply, None, follower, feed)
         if feed is not None:
             feed.task = task
+            self._tell_read(sequence, 0)
         if not reply.resolved:
             self._open[task] = name
             if name:
@@ -145,6 +146,11 @@ class ClientSocket:
         self._events += 1
         self._outbox.send(codec.event(self._events, written))
         return True
+
+    def _tell_read(self, sequence: int, count: int) -> None:
+        """Of the input of that request's task so much is read."""
+        self._events += 1
+        self._outbox.send(codec.event(self._events, pb.Event.TaskInputTaken(request=sequence, taken=count)))
 
     def resolved(self, task: Task, sequence: int, envelope: bytes) -> None:
         """A task of this client ended."""

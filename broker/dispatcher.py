@@ -15,6 +15,7 @@ from broker.core.policy import Policy
 from broker.core.state import State
 from broker.core.task import Provider, Run
 from broker.errors import Refused
+from broker.following import LOST
 from broker.inlining import Inlining
 from broker.outbox import Outbox
 from broker.trace import Event, stamp
@@ -107,8 +108,8 @@ class Dispatcher:
             self._packing[run] = self._loop.create_task(self._pack(run))
             return
         self._send(run.provider, codec.request(run.sequence, request))
-        if run.task.feed is not None:
-            run.task.feed.begin(partial(self._feed, run))
+        if run.task.feed is not None and not run.task.feed.begin(partial(self._feed, run)):
+            self._loop.call_soon(self.handle, e.TaskCancelled(run.task, LOST))
 
     async def _pack(self, run: Run) -> None:
         """Send a run with its stdin, if it is still wanted then."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from broker.core.task import Task
 
 MAX_INPUT = 4 << 20
-"""Bytes of input kept for one task, since another attempt needs all of it again."""
+"""Bytes of input that a task's program has not read yet; and those kept, since another attempt needs all of it again."""
+LOST = f"it would have to begin anew, but of more than {MAX_INPUT} bytes of input the beginning is not kept"
 
 
 class Follower:
@@ -48,16 +49,22 @@ class Follower:
 
 
 class Feed:
-    """Input on its way to a task, from before it runs until it ends: every attempt at it gets all from the beginning."""
+    """Input on its way to a task, from before it runs until it ends: every attempt at it gets all from the beginning.
 
-    __slots__ = ("_parts", "_send", "ended", "over", "size", "task")
+    `tell` hears how much of it some attempt has read, so that who sends need not be further ahead.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_kept", "_parts", "_send", "_tell", "ended", "over", "read", "size", "task")
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
         self.task: Task | None = None
         self.ended = False
         self.over = False
         """More came than may be kept."""
-        self.size = 0
+        self.size = self.read = 0
+        self._tell = tell
+        self._kept = True
+        """Whether `_parts` are all that came."""
         self._parts: list[bytes] = []
         self._send: Callable[[bytes, bool], None] | None = None
 
@@ -65,20 +72,36 @@ class Feed:
         """More of it; False when that is more than may be kept. What comes after the end is nothing."""
         if self.ended:
             return True
-        if self.over or self.size + len(part) > MAX_INPUT:
+        if self.over or self.size + len(part) - self.read > MAX_INPUT:
             self.over = True
             return False
         self.size += len(part)
         self.ended = end
-        if part:
-            self._parts.append(part)
+        self._keep(part)
         if self._send is not None:
             self._send(part, end)
         return True
 
-    def begin(self, send: Callable[[bytes, bool], None]) -> None:
-        """An attempt begins, and gets what there is and what will come through `send`."""
+    def _keep(self, part: bytes) -> None:
+        if self.size > MAX_INPUT:
+            self._kept = False
+            self._parts.clear()
+        elif part:
+            self._parts.append(part)
+
+    def was_read(self, count: int) -> None:
+        """An attempt has read so many bytes."""
+        count = min(count, self.size)
+        if count > self.read:
+            self.read = count
+            self._tell(count)
+
+    def begin(self, send: Callable[[bytes, bool], None]) -> bool:
+        """An attempt begins, and gets what there is and what will come through `send`; False when the beginning is not kept."""
+        if not self._kept:
+            return False
         self._send = send
         if self._parts or self.ended:
             self._parts = [b"".join(self._parts)]
             send(self._parts[0], self.ended)
+        return True

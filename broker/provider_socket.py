@@ -53,6 +53,7 @@ class ProviderSocket:
             pb.Event.ProviderResources: self._resources,
             pb.Event.FileSystemUpdate: self._files,
             pb.Event.TaskOutput: self._written,
+            pb.Event.TaskInputTaken: self._taken,
         }
 
     async def serve(self) -> None:
@@ -128,6 +129,11 @@ class ProviderSocket:
         run = self._provider.runs.get(output.request)
         if run is not None and run.cancelled is None and run.task.follower is not None:
             run.task.follower.written(run.attempt, output.stdout, output.stderr)
+
+    def _taken(self, told: pb.Event.TaskInputTaken) -> None:
+        run = self._provider.runs.get(told.request)
+        if run is not None and run.cancelled is None and run.task.feed is not None:
+            run.task.feed.was_read(told.taken)
 
     def _listed(self, sequence: int, listing: pb.Filesystem.Listing.Response) -> None:
         self._handle(e.FilesAnnounced(self._provider, _refs(listing.files), sequence=sequence))

@@ -90,6 +90,10 @@ class BrokerProcess:
     def output(self) -> str:
         return self._running.output
 
+    @property
+    def pid(self) -> int:
+        return self._running.process.pid
+
     def restart(self) -> None:
         """Kill it and start another in its place: what was in its memory is gone."""
         listen = f"127.0.0.1:{self.port}"

@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from playwright.sync_api import Browser, Playwright
 
-from broker.following import MAX_INPUT
 from e2e.chromium import Tab, launch
 from e2e.hosts import KINDS, Host, lending
 from e2e.processes import PATIENCE, TESTING, BrokerProcess
 from e2e.sqlite import sqlite
 from e2e.third_party import FOLDER, from_npm, npm_package
 from e2e.typing import typing
+from tests.contract import programs as p
+from tests.provider.native.rig import peak
 from wasimoff import Client
+
+MUCH = 64 << 20
+READS_SLOWLY = p.start(
+    "(local $at i32) (local $end i32)"
+    "(i32.store (i32.const 0) (i32.const 65536)) (i32.store (i32.const 4) (i32.const 65536))"
+    "(i32.store (i32.const 80) (i32.const 1)) (i64.store (i32.const 88) (i64.const 500_000))"
+    "(loop $more"
+    " (drop (call $poll (i32.const 64) (i32.const 128) (i32.const 1) (i32.const 192)))"
+    " (drop (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))"
+    " (i64.store (i32.const 16) (i64.add (i64.load (i32.const 16)) (i64.extend_i32_u (i32.load (i32.const 8)))))"
+    " (local.set $at (i32.const 65536)) (local.set $end (i32.add (i32.const 65536) (i32.load (i32.const 8))))"
+    " (loop $add (if (i32.lt_u (local.get $at) (local.get $end)) (then"
+    "  (i64.store (i32.const 24) (i64.add (i64.load (i32.const 24)) (i64.load8_u (local.get $at))))"
+    "  (local.set $at (i32.add (local.get $at) (i32.const 1))) (br $add))))"
+    " (br_if $more (i32.load (i32.const 8))))"
+    "(i32.store (i32.const 0) (i32.const 16)) (i32.store (i32.const 4) (i32.const 16))"
+    "(drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))",
+    '(import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))',
+    '(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))',
+    p.FD_WRITE,
+    '(memory (export "memory") 2)',
+)
+"""Sleeps for half a millisecond before each read, and tells in the end how many bytes it has read, and their sum."""
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +123,24 @@ def test_who_goes_away_frees_the_slot(shared_broker: BrokerProcess, host: Host) 
         assert client.run("lines", stdin=b"a\nb\n").stdout == b"1: a\n2: b\n2 lines\n"
 
 
-def test_more_than_is_kept_ends_the_task_in_words(shared_broker: BrokerProcess, host: Host) -> None:
-    with typing(shared_broker.url, "lines") as command:
-        with pytest.raises(BrokenPipeError):
-            command.types(bytes(64 << 20))
-        command.sees(b"more than %d bytes of input came for the task" % MAX_INPUT)
+def test_much_more_than_anybody_keeps(shared_broker: BrokerProcess, host: Host) -> None:
+    """Who sends waits for the program: all of it arrives, and nobody on the way holds much of it."""
+    data = os.urandom(MUCH)
+    before = peak(shared_broker.pid)
+    with Client(shared_broker.url) as client, typing(shared_broker.url, client.upload(READS_SLOWLY)) as command:
+        output, _ = command.process.communicate(data, PATIENCE)
+    assert command.process.returncode == 0, output
+    assert output == struct.pack("<QQ", MUCH, sum(data))
+    assert peak(shared_broker.pid) - before < MUCH / 2
     until_idle(shared_broker.url)
+
+
+def test_what_the_program_does_not_read_is_not_sent(shared_broker: BrokerProcess, host: Host) -> None:
+    """Its end ends the command, which has read some of its input only."""
+    with typing(shared_broker.url, "noop") as command:
+        with suppress(BrokenPipeError):
+            command.types(bytes(MUCH))
+        assert command.process.wait(PATIENCE) == 0
 
 
 def test_python_answers_at_its_prompt(shared_broker: BrokerProcess, host: Host) -> None:

@@ -300,13 +300,11 @@ class Runtime:
         if self._told_bytes + self._transport.unsent() >= MAX_UNSENT:
             self._untold.add(sequence)
             return
-        written = pb.Event.TaskOutput(request=sequence)
-        if told.stdout:
-            written.stdout = told.stdout
-        if told.stderr:
-            written.stderr = told.stderr
         self._told_bytes += len(told.stdout) + len(told.stderr)
-        self._event(written)
+        self._event(pb.Event.TaskOutput(request=sequence, stdout=told.stdout or None, stderr=told.stderr or None))
+
+    def _send_taken(self, told: i.SendTaken) -> None:
+        self._event(pb.Event.TaskInputTaken(request=told.sequence, taken=told.taken))
 
     def _send_cancelled(self, told: i.SendCancelled) -> None:
         self._reply(told.sequence, pb.Task.Cancel(id=told.task, reason=told.reason))
@@ -392,6 +390,7 @@ _PERFORM: dict[type[i.Instruction], Callable[[Runtime, Any], None]] = {
     i.SendListing: Runtime._send_listing,
     i.SendOutcome: Runtime._send_outcome,
     i.SendOutput: Runtime._send_output,
+    i.SendTaken: Runtime._send_taken,
     i.SendCancelled: Runtime._send_cancelled,
     i.SendResources: Runtime._send_resources,
     i.Remind: Runtime._remind,

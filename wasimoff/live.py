@@ -17,6 +17,10 @@ PIECE = 64 * 2**10
 """Bytes of one piece of stdin, at most."""
 AHEAD = 16
 """Pieces of stdin that wait to be sent, at most."""
+WINDOW = 2 * 2**20
+"""Bytes of stdin that may be sent before the task has read them."""
+SILENCE = 10.0
+"""Seconds after which a broker that has said nothing of what was read is taken not to say it at all."""
 
 
 class Live:
@@ -30,6 +34,10 @@ class Live:
         self.poke: Callable[[], None] = lambda: None
         """Set by the link: there is input to send."""
         self._inputs: deque[tuple[bytes, bool]] = deque()
+        self._given = 0
+        self._taken: int | None = None
+        """Bytes of it that the task has read, as far as that was told."""
+        self._bounded = True
         self._room = asyncio.Event()
 
     @property
@@ -45,6 +53,11 @@ class Live:
         """By the link: the task has written this."""
         self.following.wrote(stdout, stderr)
         self.changed.set()
+
+    def took(self, taken: int) -> None:
+        """By the link: the task has read so many bytes of its stdin."""
+        self._taken = max(taken, self._taken or 0)
+        self._room.set()
 
     def next_input(self) -> tuple[bytes, bool] | None:
         """By the link: (stdin, whether it is the last) to send now."""
@@ -64,14 +77,23 @@ class Live:
             self.changed.set()
 
     async def put(self, content: bytes, end: bool = False) -> None:
-        """More stdin; waits while much is not sent yet."""
+        """More stdin; waits while much is not sent, or not read by the task."""
         for start in range(0, max(len(content), 1), PIECE):
-            while len(self._inputs) >= AHEAD:
-                self._room.clear()
-                await self._room.wait()
             piece = content[start : start + PIECE]
+            await self._wait_for_room(len(piece))
+            self._given += len(piece)
             self._inputs.append((piece, end and start + PIECE >= len(content)))
             self.poke()
+
+    async def _wait_for_room(self, size: int) -> None:
+        while len(self._inputs) >= AHEAD or (self._bounded and self._given + size - (self._taken or 0) > WINDOW):
+            self._room.clear()
+            silent = self._taken is None and len(self._inputs) < AHEAD
+            try:
+                async with asyncio.timeout(SILENCE if silent else None):
+                    await self._room.wait()
+            except TimeoutError:
+                self._bounded = False
 
 
 async def pieces(read: Callable[[], bytes]) -> AsyncGenerator[bytes]:

@@ -23,6 +23,8 @@ from .task import AnyTask, PythonTask, Task, Wishes
 from .usage import Usage
 
 Envelope = pb.Envelope
+TaskOutput = pb.Event.TaskOutput
+TaskInputTaken = pb.Event.TaskInputTaken
 Response = pb.Task.Wasip1.Response | pb.Task.Pyodide.Response
 R = TypeVar("R", pb.Task.Wasip1.Request, pb.Task.Pyodide.Request)
 
@@ -131,15 +133,15 @@ def task_input(request: int, stdin: bytes, end: bool) -> Message:
     return pb.Event.TaskInput(request=request, stdin=stdin, end=end)
 
 
-def task_output(envelope: Envelope) -> pb.Event.TaskOutput | None:
-    """What a task has written, when the event tells that and can be read."""
-    if not envelope.payload.type_url.endswith("/wasimoff.v1.Event.TaskOutput"):
+def told(envelope: Envelope) -> TaskOutput | TaskInputTaken | None:
+    """What a task has written or read, when the event tells that and can be read."""
+    if not envelope.payload.type_url.endswith(("/wasimoff.v1.Event.TaskOutput", "/wasimoff.v1.Event.TaskInputTaken")):
         return None
     try:
         payload = codec.unpack(envelope)
     except PeerError:
         return None
-    return payload if isinstance(payload, pb.Event.TaskOutput) else None
+    return payload if isinstance(payload, TaskOutput | TaskInputTaken) else None
 
 
 def result(response: Message, index: int = 0, label: str = "", seconds: float = 0.0) -> Result:

@@ -283,10 +283,14 @@ class WebSocketLink:
                 call.answer.set_exception(BrokerError(f"the broker's answer can't be read: {error}", "internal"))
 
     def _hear(self, envelope: messages.Envelope) -> None:
-        """What a task has written; nobody minds an event that can't be read: the Result holds it all."""
-        output = messages.task_output(envelope)
-        call = self._calls.of(output.request) if output is not None else None
+        """What a task has written or read; nobody minds an event that can't be read: the Result holds all output."""
+        event = messages.told(envelope)
+        call = self._calls.of(event.request) if event is not None else None
         live = self._live.get(call) if call is not None else None
-        if output is not None and live is not None:
-            self._heard = True
-            live.wrote(output.stdout, output.stderr)
+        if event is None or live is None:
+            return
+        self._heard = True
+        if isinstance(event, messages.TaskOutput):
+            live.wrote(event.stdout, event.stderr)
+        else:
+            live.took(event.taken)

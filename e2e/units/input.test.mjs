@@ -4,18 +4,44 @@ import { Worker } from 'node:worker_threads';
 import { InputReader, InputWriter, makeInput } from '../../static/js/shared/input.js';
 import { app, cut, openSlot, bytes, text } from '../slot.mjs';
 
-test('what is put is read once, as far as it fits', () => {
+test('what is put is taken once, as far as it fits', () => {
   const memory = makeInput(6);
   const [writer, reader] = [new InputWriter(memory), new InputReader(memory)];
   assert.equal(reader.ready, false);
   writer.put(bytes('abc'), false);
-  assert.equal(text(reader.read(2).slice()), 'ab');
+  assert.equal(text(reader.take(2)), 'ab');
   assert.equal(reader.ready, true);
-  writer.put(bytes('defg'), true);
+  writer.put(bytes('defghij'), true);
   writer.put(bytes('after the end'), true);
-  assert.equal(text(reader.read(99).slice()), 'cdef');
+  assert.equal(text(reader.take(99)) + text(reader.take(99)), 'cdefgh');
   assert.equal(reader.ready, true);
-  assert.equal(reader.read(99).length, 0);
+  assert.equal(reader.take(99).length, 0);
+});
+
+test('more than it holds goes through it, in parts of all lengths', () => {
+  const memory = makeInput(10);
+  const [writer, reader] = [new InputWriter(memory), new InputReader(memory)];
+  const data = bytes('0123456789abcdefghijklmnopqrstuvwxyz'.repeat(50));
+  const got = [];
+  let put = 0;
+  for (let round = 1; got.length < data.length; round++) {
+    const part = data.subarray(put, put + Math.min(round % 11, 10 - reader.filled));
+    writer.put(part, false);
+    put += part.length;
+    got.push(...reader.take((round * 7) % 10));
+  }
+  assert.deepEqual(Uint8Array.from(got), data);
+});
+
+test('what is counted begins anew at 4 GiB', () => {
+  const memory = makeInput(10);
+  new Int32Array(memory, 0, 4).fill(-3, 1, 3);
+  const [writer, reader] = [new InputWriter(memory), new InputReader(memory)];
+  for (const part of ['abcd', 'efgh', 'ijkl']) {
+    writer.put(bytes(part), false);
+    assert.equal(text(reader.take(4)) + text(reader.take(4)), part);
+  }
+  assert.equal(reader.ready, false);
 });
 
 test('an end without anything is ready', () => {
@@ -23,7 +49,7 @@ test('an end without anything is ready', () => {
   new InputWriter(memory).put(bytes(''), true);
   const reader = new InputReader(memory);
   assert.equal(reader.ready, true);
-  assert.equal(reader.read(1).length, 0);
+  assert.equal(reader.take(1).length, 0);
 });
 
 test('who waits is woken by what comes, and by the end', async () => {
@@ -34,7 +60,7 @@ test('who waits is woken by what comes, and by the end', async () => {
       const reader = new InputReader(workerData.memory);
       for (;;) {
         while (!reader.ready) reader.wait();
-        const data = Buffer.from(reader.read(10).slice()).toString();
+        const data = Buffer.from(reader.take(10)).toString();
         parentPort.postMessage(data);
         if (!data) break;
       }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady, SlotSpent
+from ..core.events import Event, InputTaken, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady, SlotSpent
 from ..core.input import MAX_INPUT
 from ..core.run import PythonParams, Run
 from ..slot_messages import ended, output, read_header, runs_message, start_header
@@ -95,6 +95,8 @@ class BrowserSlots:
             self.feed(RunBegan(slot, report["began"]))
         elif "output" in report:
             self.feed(OutputWritten(slot, *output(report["output"], js_body.to_bytes() if js_body is not None else b"")))
+        elif "taken" in report:
+            self.feed(InputTaken(slot, *report["taken"]))
         elif "spent" in report:
             self.feed(SlotSpent(slot))
         elif "ready" in report:

@@ -117,6 +117,15 @@ class BalanceDue:
 
 
 @value
+class InputTaken:
+    """The program of an interactive run has taken so many bytes of its standard input, what came with the request included."""
+
+    slot: int
+    sequence: int
+    taken: int
+
+
+@value
 class RunBegan:
     """The program of a run with a limit of time starts now: fetching and compiling are over."""
 
@@ -174,6 +183,7 @@ Event: TypeAlias = (
     | ListingAsked
     | RunAsked
     | InputArrived
+    | InputTaken
     | CancelAsked
     | SlotReady
     | SlotLost

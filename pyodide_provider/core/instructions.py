@@ -79,6 +79,14 @@ class SendOutput:
 
 
 @value
+class SendTaken:
+    """Tell how many bytes of what came by InputArrived the program has taken."""
+
+    sequence: int
+    taken: int
+
+
+@value
 class SendCancelled:
     sequence: int
     task: str
@@ -121,6 +129,7 @@ Instruction: TypeAlias = (
     | SendListing
     | SendOutcome
     | SendOutput
+    | SendTaken
     | SendCancelled
     | SendResources
     | Remind

@@ -7,7 +7,7 @@ sequences start anew on each link, so slots that are busy when it goes are kille
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from . import events as e
 from . import instructions as i
@@ -28,6 +28,8 @@ LONGEST_WAIT = 86_400.0
 """Seconds of one reminder, at most: the platforms' timers take no more than some weeks."""
 SOONEST_WAIT = 0.001
 """Seconds by which a timer may be early."""
+
+Out: TypeAlias = list[i.Instruction]
 
 
 class State:
@@ -128,7 +130,7 @@ class State:
         if refusal:
             out.append(i.SendOutcome(run, Broken(refusal)))
         elif run.params.interactive:
-            self.inputs.open(run.sequence)
+            self.inputs.open(run)
 
     def _input(self, event: e.InputArrived, now: float, out: list[i.Instruction]) -> None:
         told = self.inputs.arrived(event.sequence, event.data, event.end)
@@ -137,6 +139,11 @@ class State:
         elif told is not None:
             run = self.backlog.runs[event.sequence]
             self._stop(run, Broken(told) if told is FULL else Failed(told), told, now, out)
+
+    def _taken(self, event: e.InputTaken, now: float, out: list[i.Instruction]) -> None:
+        taken = self.inputs.taken(event.sequence, event.taken)
+        if taken is not None:
+            out.append(i.SendTaken(event.sequence, taken))
 
     def _cancel(self, event: e.CancelAsked, now: float, out: list[i.Instruction]) -> None:
         if not self.link.up:
@@ -279,14 +286,7 @@ class State:
             self._answer(head.run, ended.outcome, f"ended at slot {slot.number}", now, out, ended)
 
     def _answer(
-        self,
-        run: Run,
-        outcome: Outcome,
-        what: str,
-        now: float,
-        out: list[i.Instruction],
-        ended: Ended | None = None,
-        slot: int | None = None,
+        self, run: Run, outcome: Outcome, what: str, now: float, out: Out, ended: Ended | None = None, slot: int | None = None
     ) -> None:
         """`slot`: which still does it."""
         self.backlog.answered(run)
@@ -385,6 +385,7 @@ _HANDLERS: dict[type[e.Event], Callable[[State, Any, float, list[i.Instruction]]
     e.OfferChanged: State._offer,
     e.RunAsked: State._run,
     e.InputArrived: State._input,
+    e.InputTaken: State._taken,
     e.CancelAsked: State._cancel,
     e.SlotReady: State._slot_moved,
     e.SlotLost: State._slot_lost,

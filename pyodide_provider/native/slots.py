@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from ..core.events import Event, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady, SlotSpent
+from ..core.events import Event, InputTaken, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady, SlotSpent
 from ..core.run import Ended, Failed, PythonParams, Run, Usage
 from ..slot_messages import ended, read_header, runs_message, start_header
 from . import gauge, trees
@@ -256,7 +256,7 @@ class _Process(asyncio.Protocol):
             return True
         assert isinstance(params.stdin, bytes)
         try:
-            self._stdin = Stdin(self.scratch)
+            self._stdin = Stdin(self.scratch, lambda taken: self._heard(self, InputTaken(self.slot, run.sequence, taken)))
         except OSError as error:
             self._fault = f"no pipe for its stdin: {error}"
             self.kill()

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 from .streams import STDIN
+
+TOLD_EVERY = 256 << 10
+"""Bytes that the program has taken since it was told last."""
 
 
 class Stdin:
     """Of one run. Who puts more into it bounds how much: what the pipe does not take is kept here."""
 
-    def __init__(self, folder: str) -> None:
-        """Raises OSError."""
+    def __init__(self, folder: str, took: Callable[[int], None]) -> None:
+        """`took` is told now and then how many bytes the program has taken, or may at any time. Raises OSError."""
+        self._took = took
+        self._taken = self._told = 0
         self._path = f"{folder}/{STDIN}"
         os.mkfifo(self._path, 0o600)
         # Until the worker has opened it, we are both: opening one end of a pipe waits for somebody at the other.
@@ -51,7 +57,9 @@ class Stdin:
     def _write(self) -> None:
         try:
             while self._waiting and self._writer is not None:
-                del self._waiting[: os.write(self._writer, self._waiting)]
+                count = os.write(self._writer, self._waiting)
+                del self._waiting[:count]
+                self._count(count)
         except BlockingIOError:
             if self._writer is not None and not self._watched:
                 self._watched = True
@@ -64,6 +72,12 @@ class Stdin:
         self._unwatch()
         if self._ended and self._reader is None:
             self._end()
+
+    def _count(self, count: int) -> None:
+        self._taken += count
+        if self._taken - self._told >= TOLD_EVERY:
+            self._told = self._taken
+            self._took(self._taken)
 
     def _unwatch(self) -> None:
         if self._watched and self._writer is not None:

@@ -40,9 +40,7 @@ STDIN_INLINE = 1 << 20
 class Worker:
     """`start` is the header of that name; see slots.py for its fields. `tell` sends a message."""
 
-    def __init__(
-        self, start: dict[str, Any], streams: Streams, gauge: Gauge, tell: Callable[[str, list[bytes]], None]
-    ) -> None:
+    def __init__(self, start: dict[str, Any], streams: Streams, gauge: Gauge, tell: Callable[[str, list[bytes]], None]) -> None:
         own = start["limits"]
         self._output: int = own["output"]
         self._files: int = own["files"]

@@ -62,6 +62,7 @@ PAYLOADS: dict[str, type[Message]] = {
         pb.Event.FileSystemUpdate,
         pb.Event.TaskOutput,
         pb.Event.TaskInput,
+        pb.Event.TaskInputTaken,
         pb.Ping,
     )
 }

@@ -440,6 +440,13 @@ class Event(_message.Message):
         stdin: bytes
         end: bool
         def __init__(self, request: _Optional[int] = ..., stdin: _Optional[bytes] = ..., end: _Optional[bool] = ...) -> None: ...
+    class TaskInputTaken(_message.Message):
+        __slots__ = ("request", "taken")
+        REQUEST_FIELD_NUMBER: _ClassVar[int]
+        TAKEN_FIELD_NUMBER: _ClassVar[int]
+        request: int
+        taken: int
+        def __init__(self, request: _Optional[int] = ..., taken: _Optional[int] = ...) -> None: ...
     def __init__(self) -> None: ...
 
 class Ping(_message.Message):

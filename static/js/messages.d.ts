@@ -162,6 +162,8 @@ export interface SlotReport {
   ended?: EndField[];
   /** The program of a run with a limit of time begins. */
   began?: number;
+  /** The key of an interactive run, and how many bytes of its standard input are taken. */
+  taken?: [number, number];
   /** What a run with `follow` has written since the last one. */
   output?: { key: number; stdout: Slice; stderr: Slice };
 }

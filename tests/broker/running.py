@@ -138,7 +138,10 @@ class Client(Peer):
         return envelope
 
     async def answer(self) -> Response:
+        """The next response; what is told of input before is nothing here."""
         payload = codec.unpack(await self.next())
+        while isinstance(payload, pb.Event.TaskInputTaken):
+            payload = codec.unpack(await self.next())
         assert isinstance(payload, Response)
         return payload
 

@@ -10,15 +10,16 @@ from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.client_socket import MAX_UNREAD
+from broker.client_socket import MAX_UNREAD, OVERFED
 from broker.core.note import note
-from broker.following import MAX_INPUT, Feed, Follower
+from broker.following import LOST, MAX_INPUT, Feed, Follower
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 from tests.broker.running import WASM, Client, Provider, Run, World, output, task, until, world
 
 Output = pb.Event.TaskOutput
 Input = pb.Event.TaskInput
+Taken = pb.Event.TaskInputTaken
 OWN = {"extension": 1, "runs": ["wasip1", "interactive"]}
 
 
@@ -41,7 +42,7 @@ def interactive(**fields: str) -> Run:
     return request
 
 
-async def says(peer: Client | Provider, *events: Output | Input) -> None:
+async def says(peer: Client | Provider, *events: Output | Input | Taken) -> None:
     await peer.send(*(codec.event(number, event) for number, event in enumerate(events)))
 
 
@@ -50,6 +51,12 @@ async def hears(client: Client) -> Output:
     assert envelope.type == codec.EVENT
     payload = codec.unpack(envelope)
     assert isinstance(payload, Output)
+    return payload
+
+
+async def reads(client: Client) -> Taken:
+    payload = codec.unpack(await client.next())
+    assert isinstance(payload, Taken)
     return payload
 
 
@@ -217,6 +224,7 @@ async def test_input_reaches_the_run_wherever_it_is_in_order(w: World):
     mine = await client.request(interactive())
     await says(client, Input(request=mine, stdin=b"before "), Input(request=mine, stdin=b"it runs"))
     await until(lambda: w.state.waiting)
+    assert await reads(client) == Taken(request=mine, taken=0)
     codec.unpack(await client.run(pb.Ping()))
     lost = await w.provider("lost", **OWN)
     sequence, run = await lost.run()
@@ -269,10 +277,43 @@ async def test_more_input_than_is_kept_ends_the_task(w: World):
     mine = await client.request(interactive())
     for _ in range(9):
         await says(client, Input(request=mine, stdin=bytes(MAX_INPUT // 8)))
+    assert await reads(client) == Taken(request=mine, taken=0)
     error = (await client.next()).error
-    assert error == f"canceled: more than {MAX_INPUT} bytes of input came for the task: give stdin_file instead"
+    assert error == f"canceled: {OVERFED}"
     (known,) = w.broker._clients
     assert not known._feeds
+
+
+async def test_what_is_read_is_told_to_who_sends(w: World):
+    provider, client = await w.provider(**OWN), await w.client()
+    mine = await client.request(interactive())
+    assert await reads(client) == Taken(request=mine, taken=0)
+    sequence, run = await provider.run()
+    other = await w.provider("other", **OWN)
+    await says(client, Input(request=mine, stdin=bytes(MAX_INPUT)))
+    await fed(provider, 1)
+    await says(other, *(Taken(request=number, taken=4) for number in range(9)))
+    await says(provider, Taken(request=sequence + 1, taken=3), Taken(request=sequence, taken=2**64 - 1))
+    assert await reads(client) == Taken(request=mine, taken=MAX_INPUT)
+    await says(client, Input(request=mine, stdin=bytes(MAX_INPUT)))
+    assert [len(event.stdin) for event in await fed(provider, 2)] == [MAX_INPUT] * 2
+    await provider.answer(sequence, output(run))
+    await client.answer()
+
+
+async def test_what_is_not_kept_ends_a_task_that_would_have_to_begin_anew(w: World):
+    provider, client = await w.provider(**OWN), await w.client()
+    mine = await client.request(interactive())
+    sequence, _ = await provider.run()
+    await says(client, Input(request=mine, stdin=bytes(MAX_INPUT)))
+    await fed(provider, 1)
+    await says(provider, Taken(request=sequence, taken=1))
+    assert [(await reads(client)).taken for _ in range(2)] == [0, 1]
+    await says(client, Input(request=mine, stdin=b"x"))
+    await fed(provider, 2)
+    await w.provider("second", **OWN)
+    await provider.lose()
+    assert (await client.next()).error == f"canceled: {LOST}"
 
 
 async def test_only_who_can_take_input_gets_such_a_task(w: World):
@@ -318,8 +359,34 @@ async def test_an_interactive_task_that_never_began_leaves_nothing_behind(w: Wor
     assert not known._feeds
 
 
+def test_a_feed_takes_as_much_as_is_read_and_then_begins_no_more():
+    told: list[int] = []
+    got: list[int] = []
+    feed = Feed(told.append)
+    assert feed.begin(lambda part, end: got.append(len(part)))
+    for _ in range(3):
+        assert feed.put(bytes(MAX_INPUT), False)
+        feed.was_read(feed.size)
+    feed.was_read(5)
+    assert told == [MAX_INPUT, 2 * MAX_INPUT, 3 * MAX_INPUT]
+    assert got == [MAX_INPUT] * 3
+    assert not feed._parts, "what can't be given again is not kept"
+    assert not feed.begin(lambda part, end: None)
+    assert feed.put(bytes(MAX_INPUT), False)
+    assert not feed.put(b"x", False)
+
+
+def test_no_more_is_read_than_came():
+    told: list[int] = []
+    feed = Feed(told.append)
+    feed.was_read(2**64 - 1)
+    assert feed.put(b"abc", False)
+    feed.was_read(2**64 - 1)
+    assert told == [3]
+
+
 def test_a_feed_keeps_what_it_is_given_and_no_more():
-    feed = Feed()
+    feed = Feed(lambda count: None)
     assert feed.put(bytes(MAX_INPUT), False)
     assert not feed.put(b"x", False)
     assert feed.over

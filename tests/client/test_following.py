@@ -14,7 +14,7 @@ from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
 from wasimoff import AsyncClient, BrokerError, Chunk, Client, Result, Task, UsageError
 from wasimoff.following import Following, Printed
-from wasimoff.live import AHEAD, PIECE, Live, pieces
+from wasimoff.live import AHEAD, PIECE, WINDOW, Live, pieces
 
 from .conftest import WASM
 from .peer import Link, Peer, Request, ok
@@ -278,10 +278,16 @@ async def answers_lines(link: Link, event: pb.Event.TaskInput) -> None:
     """As cat does: gives back each piece, and ends when stdin does."""
     if event.stdin:
         await link.wrote(event.request, event.stdin)
+        await tells_what_is_read(link, event.request)
     if event.end:
         request = link.peer.tasks[-1]
         content = request.params.stdin + b"".join(item.stdin for item in link.peer.inputs)
         await link.send(codec.response(event.request, ok(request, content)))
+
+
+async def tells_what_is_read(link: Link, request: int) -> None:
+    taken = sum(len(item.stdin) for item in link.peer.inputs)
+    await link.send(codec.event(1, pb.Event.TaskInputTaken(request=request, taken=taken)))
 
 
 async def test_stdin_is_sent_as_it_comes(peer: Peer) -> None:
@@ -335,6 +341,42 @@ async def test_large_stdin_goes_in_pieces_and_waits_for_the_link(peer: Peer) -> 
     assert isinstance(result, Result)
     assert result.stdout == content + b"end"
     assert max(len(event.stdin) for event in peer.inputs) == 2**16
+
+
+async def test_no_more_is_sent_than_the_task_may_read_later(peer: Peer) -> None:
+    size = 0
+
+    async def reads_late(link: Link, event: pb.Event.TaskInput) -> None:
+        nonlocal size
+        size += len(event.stdin)
+        assert size <= WINDOW
+        if size == WINDOW or event.end:
+            await asyncio.sleep(0.02)
+            size = 0
+            await tells_what_is_read(link, event.request)
+        if event.end:
+            await link.send(codec.response(event.request, ok(link.peer.tasks[-1], b"")))
+
+    peer.answer, peer.heard = lambda link, sequence, request: None, reads_late
+    async with AsyncClient(peer.url) as client:
+        *_, result = [item async for item in client.follow(Task("x"), typed(bytes(5 * WINDOW), b"end"))]
+    assert isinstance(result, Result)
+    assert sum(len(item.stdin) for item in peer.inputs) == 5 * WINDOW + 3
+
+
+async def test_a_broker_that_never_says_what_is_read_gets_all_of_it(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It bounds the input itself."""
+    monkeypatch.setattr("wasimoff.live.SILENCE", 0.05)
+
+    async def only_reads(link: Link, event: pb.Event.TaskInput) -> None:
+        if event.end:
+            await link.send(codec.response(event.request, ok(link.peer.tasks[-1], b"")))
+
+    peer.answer, peer.heard = lambda link, sequence, request: None, only_reads
+    async with AsyncClient(peer.url) as client:
+        *_, result = [item async for item in client.follow(Task("x"), typed(bytes(2 * WINDOW)))]
+    assert isinstance(result, Result)
+    assert sum(len(item.stdin) for item in peer.inputs) == 2 * WINDOW
 
 
 async def test_who_is_talked_to_is_not_sent_again(peer: Peer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pyodide_provider.core import events as e
 from pyodide_provider.runtime import INTERACTIVE, PYTHON, WASIP1
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
@@ -29,6 +30,14 @@ def test_input_reaches_its_slot_behind_its_run(batch: bool) -> None:
     bench.say(codec.request(5, interactive("a")), typed(5, b"x"), typed(5, b"y", end=True), batch=batch)
     assert [run.params.interactive for _, (run,) in bench.workers.posts] == [True]
     assert bench.workers.puts == [(1, 5, b"x", False), (1, 5, b"y", True)]
+
+
+def test_what_is_read_is_told_to_the_broker() -> None:
+    bench = Bench(1, ALL).connect()
+    bench.say(codec.request(5, interactive("a")), typed(5, b"abc"))
+    bench.runtime.feed(e.InputTaken(1, 5, 2))
+    (told,) = bench.link.take()
+    assert (told.type, codec.unpack(told)) == (codec.EVENT, pb.Event.TaskInputTaken(request=5, taken=2))
 
 
 def test_input_without_a_run_is_nothing() -> None:

@@ -73,7 +73,7 @@ OWN: dict[str, str] = {
     "Event.ProviderResources": "extension 100 uint32 · engine 101 string · runs 102 string[]",
 }
 
-OWN_MESSAGES = {"Task.Limits", "Task.Usage", "Task.Wasip1.Root", "Event.TaskOutput", "Event.TaskInput"}
+OWN_MESSAGES = {"Task.Limits", "Task.Usage", "Task.Wasip1.Root", "Event.TaskOutput", "Event.TaskInput", "Event.TaskInputTaken"}
 ENUMS: dict[str, dict[str, int]] = {
     "Envelope.MessageType": {"UNKNOWN": 0, "Request": 1, "Response": 2, "Event": 3},
     "Task.TraceEvent.EventType": {

@@ -7,6 +7,7 @@ import { joined, Outbox } from './outbox.js';
 import { Programs } from './programs.js';
 import { Roots } from './roots.js';
 import { execute, failure, starved } from './run.js';
+import { InputReader } from '../shared/input.js';
 import { Input, LiveInput } from './streams.js';
 import { Crew } from './threads/crew.js';
 import { executeThreads } from './threads/execute.js';
@@ -25,7 +26,7 @@ export class Slot {
   /** @type {Waiting[]} */
   #waiting = [];
   #busy = false;
-  /** Standard input of the interactive run to come, or that runs. @type {{key: number, memory: SharedArrayBuffer} | null} */
+  /** Standard input of the interactive run to come, or that runs. @type {{key: number, stream: LiveInput} | null} */
   #input = null;
   #crew = new Crew();
   #left = 0; // bytes that runs with threads had: a browser may not notice how large they are, and keep them
@@ -55,7 +56,8 @@ export class Slot {
 
   /** @param {number} key of an interactive run to come @param {SharedArrayBuffer} memory its input */
   open(key, memory) {
-    this.#input = { key, memory };
+    const stream = new LiveInput(new InputReader(memory), this.host, (taken) => this.send(JSON.stringify({ taken: [key, taken] }), NOTHING));
+    this.#input = { key, stream };
   }
 
   /** @param {RunField[]} runs @param {Uint8Array<ArrayBuffer>} body */
@@ -72,7 +74,7 @@ export class Slot {
       this.outbox.before(run);
       let end = this.#now(run, body) ?? (await this.#later(run, body));
       for (const pause of PAUSES) {
-        if (!starved(end)) break;
+        if (!starved(end) || this.#input?.stream.taken) break; // what was taken can't be given again
         end = await this.#again(run, body, pause);
       }
       if (run.by_reference && isLarge(end)) end = await this.#stored(end);
@@ -136,7 +138,7 @@ export class Slot {
       args: run.args,
       envs: run.envs ?? [],
       artifacts: run.artifacts ?? [],
-      stdin: this.#input?.key === run.key && run.interactive ? new LiveInput(this.#input.memory, this.host) : new Input(stdin),
+      stdin: this.#input?.key === run.key && run.interactive ? this.#input.stream : new Input(stdin),
       root: root.tree,
       limits: limitsOf(run, this.limits),
       begin: (stdout, stderr) => this.#begin(run, stdout, stderr),

@@ -6,6 +6,7 @@ import { fdstat } from './open.js';
 import { Stat } from './stat.js';
 
 const FIRST_CAPACITY = 256;
+const TOLD_EVERY = 256 << 10; // bytes of input that were taken since that was told last
 const EMPTY = new Uint8Array(0);
 
 /** A stream says that it is nothing in particular, so that no program takes it for a terminal. */
@@ -52,17 +53,24 @@ export class Input extends Stream {
 
 /** Standard input that comes while the program runs: reading waits for it. */
 export class LiveInput extends Stream {
-  /** @param {SharedArrayBuffer} memory @param {import('./host.js').Host} host */
-  constructor(memory, host) {
+  taken = 0; // bytes
+  #told = 0;
+
+  /** @param {InputReader} source @param {import('./host.js').Host} host @param {(taken: number) => void} tell  now and then, how many bytes are taken */
+  constructor(source, host, tell) {
     super(wasi.RIGHTS_FD_READ);
-    this.source = new InputReader(memory);
+    this.source = source;
     this.host = host;
+    this.tell = tell;
   }
 
   /** @param {number} size */
   read(size) {
     if (size && !this.source.ready) this.wait();
-    return this.source.read(size);
+    const data = this.source.take(size);
+    this.taken += data.length;
+    if (this.taken - this.#told >= TOLD_EVERY) this.tell((this.#told = this.taken));
+    return data;
   }
 
   /** Until there is something to read. @param {number} [most] milliseconds */

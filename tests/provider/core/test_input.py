@@ -67,6 +67,20 @@ def test_more_than_a_run_may_be_given_ends_it() -> None:
     assert world.state.inputs.kept == 0
 
 
+def test_what_its_program_has_read_makes_room_and_is_told() -> None:
+    world = connected(1)
+    world.feed(e.RunAsked(make_run(1, stdin=b"with it", interactive=True)))
+    told: list[i.Instruction] = []
+    for times in range(1, 4):
+        types(world, 1, bytes(MAX_INPUT))
+        told += world.feed(e.InputTaken(1, 1, 7 + times * MAX_INPUT))
+    assert told == [i.SendTaken(1, times * MAX_INPUT) for times in (1, 2, 3)]
+    assert world.feed(e.InputTaken(1, 1, 7 + MAX_INPUT)) == world.feed(e.InputTaken(1, 9, 5)) == []
+    assert world.feed(e.InputTaken(1, 1, 2**60)) == [], "no more is read than came"
+    types(world, 1, bytes(MAX_INPUT + 1))
+    assert world.outcomes() == {1: Failed(OVERFED)}
+
+
 def test_what_is_kept_for_waiting_runs_is_bounded() -> None:
     world = connected(1)
     waiting = range(2, 3 + MAX_KEPT // MAX_INPUT)

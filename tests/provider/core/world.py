@@ -124,6 +124,10 @@ class World:
         assert instruction.run.params.follow, "told output that nobody asked for"
         self.written.append(instruction)
 
+    def _SendTaken(self, instruction: i.SendTaken) -> None:
+        assert self.link == "open", "told what was read on a link that is gone"
+        assert self.owed[instruction.sequence].params.interactive, "told of a run that has no such input"
+
     def _SendCancelled(self, instruction: i.SendCancelled) -> None:
         assert self.link == "open"
         self.cancelled.append(instruction)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pyodide_provider.core.events import OutputWritten, RunBegan, RunsEnded
+from pyodide_provider.core.events import InputTaken, OutputWritten, RunBegan, RunsEnded
 from pyodide_provider.core.input import MAX_INPUT
 from pyodide_provider.core.run import Failed, Limits, Params
 from tests.contract.programs import app, start
@@ -58,9 +58,26 @@ async def test_a_program_that_looks_before_it_reads(tmp_path: Path) -> None:
         assert stdout.replace(b".\n", b"") == b"1: now\n1 lines\n"
 
 
+async def test_what_the_program_has_read_is_told(tmp_path: Path) -> None:
+    piece, size = os.urandom(128 << 10), 6 * MAX_INPUT
+    async with rig(tmp_path, output=size) as slot:
+        await slot.start()
+        (key,) = slot.post(1, typing(program="testing/cat"))
+        taken = 0
+        for count in range(len(piece), size + 1, len(piece)):
+            slot.slots.put(1, key, piece, count == size)
+            while count - taken > 1 << 20:
+                event = await slot.until(lambda event: isinstance(event, InputTaken))
+                assert isinstance(event, InputTaken)
+                assert taken < event.taken <= count
+                taken = event.taken
+        (end,) = await slot.ended(1, 1)
+        assert ok(end.outcome).stdout == piece * (size // len(piece))
+
+
 async def test_all_that_may_come_reaches_a_program_that_reads_late(tmp_path: Path) -> None:
     data = bytes(range(256)) * (MAX_INPUT // 256)
-    async with rig(tmp_path, output=8 << 20) as slot:
+    async with rig(tmp_path, output=2 * MAX_INPUT) as slot:
         await slot.start()
         (key,) = slot.post(1, typing(program="testing/cat"))
         for at in range(0, len(data), 100_000):
