@@ -21,6 +21,12 @@ INTERACTIVE = "interactive"
 PYTHON_NETWORK = "pyodide-network"
 MAX_ROOTS = 16
 MAX_SHARED = 256
+MAX_TEXTS = 65_536
+MAX_BESIDE = 2 << 20
+"""Bytes of a request beside its script, pickle and standard input: so much may a command line of Linux have, too. What many
+texts cost a provider's Python, in a tab above all, is a multiple: it would be silent for so long that it counts as lost."""
+HARMLESS = 1 << 17
+"""Bytes of a request from which its parts are counted."""
 DATA = frozenset({"stdin_file", "pickle_file", "shared"})
 """Files that may hold anything; the others are modules and zips."""
 
@@ -41,6 +47,26 @@ def _bounded(items: Sequence[T], what: str, most: int) -> Sequence[T]:
     if len(items) > most:
         raise Refused("invalid_argument", f"{len(items)} {what}, at most {most} are taken")
     return items
+
+
+def check_texts(request: pb.Task.Wasip1.Request | pb.Task.Pyodide.Request) -> None:
+    """Raises Refused for one that would keep its provider busy before it runs. Its files are refs by now."""
+    params = request.params
+    if isinstance(params, Wasip1):
+        bulk = len(params.stdin)
+        texts = len(params.args)
+    else:
+        bulk = len(params.stdin) + len(params.pickle) + len(params.script.encode())
+        texts = len(params.packages)
+    texts += len(params.envs) + len(params.artifacts) + len(request.info.trace.events)
+    if texts > MAX_TEXTS:
+        raise Refused("invalid_argument", f"{texts} args, envs, artifacts and so on, at most {MAX_TEXTS} are taken")
+    beside = request.ByteSize() - bulk
+    if beside > MAX_BESIDE:
+        text = (
+            f"args, envs and so on have {beside} bytes, at most {MAX_BESIDE} are taken: use stdin or a rootfs for large input"
+        )
+        raise Refused("invalid_argument", text)
 
 
 def is_plain(params: Wasip1) -> bool:

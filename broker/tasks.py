@@ -16,7 +16,20 @@ from broker.errors import Refused
 from broker.following import Feed, Follower
 from broker.inlining import Inlining
 from broker.modules import Modules
-from broker.params import DATA, PLAIN, Caps, Params, inline, interactively, is_plain, look, needs, networked
+from broker.params import (
+    DATA,
+    HARMLESS,
+    PLAIN,
+    Caps,
+    Params,
+    check_texts,
+    inline,
+    interactively,
+    is_plain,
+    look,
+    needs,
+    networked,
+)
 from broker.replies import Reply, Request, Response, address, asked
 from broker.trace import Event, stamp
 from pyodide_provider.wire import messages_pb2 as pb
@@ -79,6 +92,8 @@ class Tasks:
         Inline when files must be stored first; `reply` is not called then.
         """
         module, needed = self._check(request)
+        if weight > HARMLESS:
+            check_texts(request)
         if weight > self._most:
             text = f"the task holds {weight} bytes; all that wait may hold {self._most}: upload files and refer to them"
             raise Refused("resource_exhausted", text)

@@ -205,7 +205,8 @@ def _read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
     prefix = stream.read(frames.PREFIX.size)
     if len(prefix) < frames.PREFIX.size:
         return None
-    header, body = frames.sizes(prefix)
+    # Of any size: it is our parent who says it, and runs may have many arguments.
+    header, body = frames.PREFIX.unpack(prefix)
     return read_header(stream.read(header)), stream.read(body) if body else b""
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from broker.core.note import note
-from broker.params import MAX_ROOTS, MAX_SHARED
+from broker.params import MAX_BESIDE, MAX_ROOTS, MAX_SHARED, MAX_TEXTS
 from broker.status import snapshot
 from pyodide_provider.wire import codec
 from pyodide_provider.wire import messages_pb2 as pb
@@ -103,6 +103,14 @@ def broken() -> dict[str, tuple[Params | Python.Params, str]]:
             Python.Params(script="1", shared=[pb.File(ref="no")]),
             "not_found: Ref not found in storage: shared 'no'; upload it first",
         ),
+        "too many arguments": (
+            Params(binary=binary, args=[""] * (MAX_TEXTS - 1), envs=["A=1"], artifacts=["x"]),
+            f"invalid_argument: {MAX_TEXTS + 1} args, envs, artifacts and so on, at most {MAX_TEXTS} are taken",
+        ),
+        "too many packages": (
+            Python.Params(script="1", packages=[""] * (MAX_TEXTS + 1)),
+            f"invalid_argument: {MAX_TEXTS + 1} args, envs, artifacts and so on, at most {MAX_TEXTS} are taken",
+        ),
     }
 
 
@@ -114,6 +122,25 @@ async def test_what_can_not_be_is_refused_in_words(w: World, case: str):
     request.params.CopyFrom(params)
     assert (await client.run(request)).error == error
     assert not w.state.waiting
+
+
+async def test_arguments_may_be_as_large_as_those_of_a_process_and_not_larger(w: World):
+    provider, client = await w.provider(**OWN), await w.client()
+    arguments = ["x" * (MAX_BESIDE - 1000), *["y"] * 100]
+    large = task("app", *arguments)
+    large.params.stdin = bytes(1 << 20)
+    await client.request(large)
+    sequence, run = await provider.run()
+    assert run.params.args == arguments
+    await provider.answer(sequence, output(run))
+    await client.answer()
+    large.params.envs.append(f"A={'z' * 1000}")
+    assert (await client.run(large)).error.startswith("invalid_argument: args, envs and so on have 2097")
+    python = Python.Request(params=Python.Params(script="x" * (3 << 20)))
+    await client.request(python)
+    await provider.asked(Python.Request)
+    python.params.envs.append("A" * MAX_BESIDE)
+    assert (await client.run(python)).error.startswith("invalid_argument: args, envs and so on have 2097")
 
 
 # Limits

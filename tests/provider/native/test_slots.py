@@ -81,6 +81,12 @@ class TestLife:
             assert 0 < compiled.seconds < 0.05, "compiling takes longer"
             assert 0.05 <= busy.seconds < 0.5
 
+    async def test_arguments_may_be_many_and_large(self, tmp_path: Path) -> None:
+        async with rig(tmp_path) as made:
+            await made.start()
+            made.post(1, params(NOOP, "x" * (17 << 20)), params(NOOP, *["\1"] * 200_000))
+            assert [end.outcome for end in await made.ended(1, 2)] == [Exited(0)] * 2
+
     async def test_posted_before_it_is_ready(self, tmp_path: Path) -> None:
         async with rig(tmp_path) as made:
             made.slots.start(1)
