@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -76,6 +77,17 @@ def test_without_node_it_says_so_and_does_the_rest(broker: BrokerProcess, client
         running.wait_for("no Python tasks: there is no Node here")
         until(lambda: len(client.status().providers) == 1, "it is not there")
         assert "pyodide" not in client.status().providers[0].offers
+
+
+def test_where_nothing_can_be_compiled_beforehand_it_does_without(
+    broker: BrokerProcess, client: Client, tmp_path: Path
+) -> None:
+    node = tmp_path / "node"
+    node.write_text(f'#!/bin/sh\ncase "$*" in *"--no-liftoff -e"*) exit 3; esac\nexec {shutil.which("node")} "$@"\n')
+    node.chmod(0o755)
+    with lending(broker.url, environ={"PATH": f"{tmp_path}:{os.environ['PATH']}"}) as running:
+        running.wait_for("takes Python tasks, under Node v")
+        assert value(ask(broker.url, script="6 * 7")) == 42
 
 
 def test_functions_run_there(provider: Running, broker: BrokerProcess) -> None:

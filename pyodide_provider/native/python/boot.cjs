@@ -2,14 +2,17 @@
  * What Node starts with, given by `node -e`: reads what interpreters are made of, has the fence closed, takes away all that is
  * Node's, and only then lets run what came from the broker (static/js/python/native.js). Needs no file.
  *
- * Arguments: descriptors of the channel, and of the script, module, snapshot, stdlib and lock.
+ * Arguments: descriptors of the channel, of random numbers, and of the script, module, snapshot, stdlib and lock; and, where an
+ * interpreter before has kept them (baking.py), of what V8 has compiled of the module and of the script.
  */
 'use strict';
 (() => {
   const fs = require('node:fs');
   const os = require('node:os');
+  const v8 = require('node:v8');
   const { Script } = require('node:vm');
-  const [channel, ...pieces] = process.argv.slice(1).map(Number);
+  const [channel, random, ...pieces] = process.argv.slice(1).map(Number);
+  const { readSync, writeSync } = fs;
 
   function read(/** @type {number} */ descriptor) {
     const bytes = new Uint8Array(fs.fstatSync(descriptor).size);
@@ -17,6 +20,25 @@
     for (let at = 0; at < bytes.length; ) at += fs.readSync(descriptor, bytes, at, bytes.length - at, at);
     fs.closeSync(descriptor);
     return bytes;
+  }
+
+  /** Waits until the array is full. @param {Uint8Array} bytes */
+  function fill(/** @type {number} */ descriptor, bytes) {
+    for (let at = 0; at < bytes.length; ) {
+      const count = readSync(descriptor, bytes, at, bytes.length - at, null);
+      if (count === 0) exit(0);
+      at += count;
+    }
+  }
+
+  /** Calls a function that V8 keeps for itself, and whose name can be written only meanwhile. @param {...unknown} given */
+  function inside(/** @type {string} */ call, ...given) {
+    v8.setFlagsFromString('--allow-natives-syntax');
+    try {
+      return new Function('a', 'b', `return ${call}`)(...given);
+    } finally {
+      v8.setFlagsFromString('--no-allow-natives-syntax');
+    }
   }
 
   /** The call by which fence.py knows that it is time. From then on it is refused, as is all that is not needed to compute. */
@@ -31,7 +53,7 @@
 
   /** Where what a page's worker has is an object of Node's, it gets one that leads nowhere. */
   function plain() {
-    const { setTimeout, clearTimeout, setImmediate, performance, crypto } = globalThis;
+    const { setTimeout, clearTimeout, setImmediate, performance, Uint8Array } = globalThis;
     const timers = new Map();
     let last = 0;
     const later = (/** @type {boolean} */ again) => (/** @type {unknown} */ f, /** @type {number} */ ms, /** @type {unknown[]} */ ...args) => {
@@ -67,7 +89,8 @@
       removeEventListener: nothing,
       console: Object.fromEntries(['log', 'info', 'warn', 'error', 'debug', 'trace'].map((name) => [name, nothing])),
       performance: { now: () => performance.now(), timeOrigin: performance.timeOrigin },
-      crypto: { getRandomValues: (/** @type {any} */ array) => crypto.getRandomValues(array) },
+      // Node's own takes a while to load.
+      crypto: { getRandomValues: (/** @type {any} */ array) => (fill(random, new Uint8Array(array.buffer, array.byteOffset, array.byteLength)), array) },
       navigator: { userAgent: 'wasimoff', platform: '' },
       location: new URL('http://localhost/'),
     };
@@ -94,20 +117,20 @@
     for (const [name, value] of Object.entries(put)) Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
   }
 
+  /** What V8 has compiled until now, for others that have the same of it. @param {unknown} module */
+  function bake(module) {
+    for (const flag of ['--liftoff', '--wasm-dynamic-tiering']) v8.setFlagsFromString(flag); // as it is with them
+    return { code: new Uint8Array(inside('%SerializeWasmModule(a)', module)), bytecode: new Uint8Array(program.createCachedData()) };
+  }
+
   const exit = process.exit.bind(process);
-  const [script, module, snapshot, stdlib, lock] = pieces.map(read);
+  const baking = process.execArgv.includes('--no-liftoff');
+  const [script, module, snapshot, stdlib, lock, code, bytecode] = pieces.map(read);
   const text = new TextDecoder();
-  const { readSync, writeSync } = fs;
   const door = {
     pieces: { module, snapshot, stdlib, lock: text.decode(lock) },
-    /** Waits until the array is full. @param {Uint8Array} bytes */
-    read(bytes) {
-      for (let at = 0; at < bytes.length; ) {
-        const count = readSync(channel, bytes, at, bytes.length - at, null);
-        if (count === 0) exit(0);
-        at += count;
-      }
-    },
+    /** @param {Uint8Array} bytes */
+    read: (bytes) => fill(channel, bytes),
     /** @param {Uint8Array} bytes */
     write(bytes) {
       for (let at = 0; at < bytes.length; ) at += writeSync(channel, bytes, at);
@@ -120,7 +143,10 @@
   if (!close()) throw new Error('the fence does not close');
   seal();
   const scope = /** @type {any} */ (globalThis);
-  new Script(text.decode(script), { filename: 'native.js' }).runInThisContext();
+  if (code) door.pieces.module = inside('%DeserializeWasmModule(a, b)', code.buffer, module) ?? module;
+  const program = new Script(text.decode(script), { filename: 'native.js', cachedData: bytecode });
+  if (baking) Object.assign(door, { bake });
+  program.runInThisContext();
   const serve = scope.serve;
   delete scope.serve;
   // What a task throws beside its program is no matter, as in the tab.

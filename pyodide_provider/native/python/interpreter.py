@@ -16,7 +16,7 @@ from ...core.run import Broken, Ended, Failed, Limits, Run
 from ...errors import HostFault
 from ...slot_messages import read_header
 from ..frames import FrameError, FrameReader, pack
-from . import messages
+from . import baking, messages
 from .messages import Nonsense
 from .node import Launcher
 from .pieces import Pieces
@@ -31,11 +31,15 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Interpreter(asyncio.Protocol):
-    """`kit` gives the message that equips it, if it is to have more than every interpreter has; it is called in a thread."""
+    """`kit` gives the message that equips it, if it is to have more than every interpreter has; it is called in a thread.
+    `options` are Node's, beside those of all."""
 
-    def __init__(self, launcher: Launcher, pieces: Pieces, kit: Callable[[], Message] | None = None) -> None:
+    def __init__(
+        self, launcher: Launcher, pieces: Pieces, kit: Callable[[], Message] | None = None, options: Sequence[str] = ()
+    ) -> None:
         self._launcher = launcher
         self._pieces = pieces
+        self._options = options
         self._reader = FrameReader(messages.MAX_END + messages.MAX_TEXT)
         self._transport: asyncio.Transport | None = None
         self._popen: subprocess.Popen[bytes] | None = None
@@ -44,6 +48,7 @@ class Interpreter(asyncio.Protocol):
         self._started: asyncio.Future[None] = loop.create_future()
         self._equipped: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[Ended] = loop.create_future()
+        self._baked: asyncio.Future[tuple[bytes, bytes]] = loop.create_future()
         self._gone: asyncio.Future[None] = loop.create_future()
         self._run: Run | None = None
         self._told: Callable[[bytes, bytes], None] = _nobody
@@ -52,10 +57,12 @@ class Interpreter(asyncio.Protocol):
         """Bytes of output that may still be told."""
         self._since = self._cpu = 0.0
         self._has_begun = False
+        self.took_baked = False
+        """Whether it says that it starts with what was compiled before (baking.py)."""
         self._nonsense = ""
         self._life = loop.create_task(self._live())
         self._ready = self._started if kit is None else loop.create_task(self._equip(kit))
-        for future in (self._started, self._equipped, self._ready, self._ended):
+        for future in (self._started, self._equipped, self._ready, self._ended, self._baked):
             future.add_done_callback(_looked_at)
 
     @property
@@ -98,6 +105,15 @@ class Interpreter(asyncio.Protocol):
             self._transport.writelines(pack(header, parts))
         return await self._ended
 
+    async def bake(self) -> tuple[bytes, bytes]:
+        """Have it run what most tasks run; gives what V8 has compiled then (baking.py). Raises HostFault."""
+        try:
+            async with asyncio.timeout(STARTING):
+                await self.run(baking.RUN, baking.LIMITS, baking.order(), _nothing, _nobody)
+                return await asyncio.shield(self._baked)
+        except TimeoutError:
+            raise HostFault("what Python is compiled to can't be had") from None
+
     async def _equip(self, kit: Callable[[], Message]) -> None:
         header, parts = await asyncio.to_thread(kit)
         await self._started
@@ -122,7 +138,7 @@ class Interpreter(asyncio.Protocol):
         errors = os.memfd_create("stderr")
         try:
             reason = await self._until_gone(errors)
-            for future in (self._started, self._equipped):
+            for future in (self._started, self._equipped, self._baked):
                 if not future.done():
                     future.set_exception(HostFault(f"Python could not be started here: {reason}"))
             if self._run is not None and not self._ended.done():
@@ -134,7 +150,7 @@ class Interpreter(asyncio.Protocol):
     async def _until_gone(self, errors: int) -> str:
         """Why it is gone."""
         try:
-            popen, channel = await asyncio.to_thread(self._launcher.launch, self._pieces.descriptors, errors)
+            popen, channel = await asyncio.to_thread(self._launcher.launch, self._pieces.descriptors, errors, *self._options)
         except OSError as error:
             return _last_line(errors) or str(error.strerror or error)
         self._popen = popen
@@ -171,6 +187,7 @@ class Interpreter(asyncio.Protocol):
             waited = self._equipped if self._started.done() else self._started
             if "ready" not in report or waited.done():
                 raise Nonsense(str(report.get("failed", "it speaks before it was asked"))[:500])
+            self.took_baked |= report.get("baked") is True
             waited.set_result(None)
         elif "output" in report:
             self._hear_output(*messages.output(report["output"], body, run))
@@ -180,6 +197,8 @@ class Interpreter(asyncio.Protocol):
             self._has_begun = True
             self._begin()
             self._began()
+        elif self._ended.done() and self._options == baking.OPTIONS and not self._baked.done():
+            self._baked.set_result(baking.baked(report.get("baked"), body))
         elif not self._ended.done():
             self._ended.set_result(messages.ended(report.get("ended"), body, run, self._seconds(), self._spent() - self._cpu))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ...core.events import Event, OutputWritten, RunBegan, RunsEnded
@@ -16,7 +17,7 @@ from ...core.spares import PLAIN, Kit, Spares, kit_of
 from ...errors import HostFault, TaskFault, UsageError
 from ..blob_cache import BlobCache
 from ..storage import Storage
-from . import messages, pieces
+from . import baking, messages, pieces
 from .interpreter import Interpreter
 from .node import Launcher, Node
 from .packages import Files, Packages
@@ -61,16 +62,37 @@ class Interpreters:
         if self._pieces is not None and self._pieces.refs == pieces.refs_of(found):
             return False
         fresh = await asyncio.to_thread(pieces.load, base, found, self._storage)
-        trial = Interpreter(self._launcher, fresh)
         try:
-            await trial.ready()
+            await self._try(fresh)
         except HostFault as fault:
             raise UsageError(str(fault)) from None
-        finally:
-            self._end(trial)
         self._pieces = fresh
         self._rest()
         return True
+
+    async def _try(self, fresh: pieces.Pieces) -> None:
+        """See that Python starts; have compiled what all have compiled, if that can be. Raises HostFault."""
+        baker = Interpreter(self._launcher, fresh, options=baking.OPTIONS)
+        try:
+            await baker.ready()
+            baked = await baker.bake()
+        except HostFault:
+            baked = None
+        finally:
+            self._end(baker)
+        if baked is not None:
+            await asyncio.to_thread(fresh.bake, baked)
+            with suppress(HostFault):
+                return await self._start_one(fresh)
+            fresh.unbake()
+        await self._start_one(fresh)
+
+    async def _start_one(self, fresh: pieces.Pieces) -> None:
+        trial = Interpreter(self._launcher, fresh)
+        try:
+            await trial.ready()
+        finally:
+            self._end(trial)
 
     def post(self, slot: int, run: Run) -> None:
         if self._tired is not None:

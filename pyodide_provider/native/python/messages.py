@@ -76,7 +76,7 @@ def output(told: Any, body: bytes, run: Run) -> tuple[bytes, bytes]:
     """(stdout, stderr) that the task has written. Raises Nonsense."""
     ours = isinstance(told, dict) and told.get("key") == run.sequence
     _need(ours and run.params.follow, "output of nothing that is followed")
-    return _cut(told, "stdout", body), _cut(told, "stderr", body)
+    return cut(told, "stdout", body), cut(told, "stderr", body)
 
 
 def ended(told: Any, body: bytes, run: Run, seconds: float, cpu: float) -> Ended:
@@ -84,7 +84,7 @@ def ended(told: Any, body: bytes, run: Run, seconds: float, cpu: float) -> Ended
     _need(isinstance(told, list) and len(told) == 1 and isinstance(told[0], dict), "an end of another form")
     field: dict[str, Any] = told[0]
     _need(field.get("key") == run.sequence, "an end of another task")
-    value, stdout, stderr, artifacts, exception = (_cut(field, name, body) for name in PARTS)
+    value, stdout, stderr, artifacts, exception = (cut(field, name, body) for name in PARTS)
     outcome: Outcome
     if "error" in field:
         outcome = Failed(_text(field, "error"), exception)
@@ -110,7 +110,8 @@ def _text(field: dict[str, Any], name: str) -> str:
     return text[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 
-def _cut(field: dict[str, Any], name: str, body: bytes) -> bytes:
+def cut(field: dict[str, Any], name: str, body: bytes) -> bytes:
+    """The part of the body that a field names; nothing when it names none. Raises Nonsense."""
     place = field.get(name)
     if place is None:
         return b""

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ PATIENCE = 30.0
 LAST_WORDS = 1.0
 """Seconds that one which could not start may take to end."""
 HERE = Path(__file__).parent
+RANDOM = "/dev/urandom"
 HEAP = 512
 """MiB of JavaScript's own objects; Python's memory and files are apart."""
 WANTED = {"wasm-tiering-budget": "30000000"}
@@ -72,17 +74,20 @@ class Launcher:
         self.node = node
         self._program = fence.program().hex()
         self._boot = (HERE / "boot.cjs").read_text()
+        self._random = os.open(RANDOM, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._random)
 
-    def launch(self, pieces: Sequence[int], errors: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    def launch(self, pieces: Sequence[int], errors: int, *more: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
         """A process whose fence is closed, and the channel to it. Blocks for as long as Node takes to start.
 
-        `pieces` are descriptors, as boot.cjs reads them; what it says of itself goes to `errors`. Raises OSError.
+        `pieces` are descriptors, as boot.cjs reads them; what it says of itself goes to `errors`; `more` are options of Node's.
+        Raises OSError.
         """
         ours, theirs = socket.socketpair()
-        passed = [theirs.fileno(), *pieces]
+        passed = [theirs.fileno(), self._random, *pieces]
         with theirs:
             try:
-                popen = self._spawn(passed, errors)
+                popen = self._spawn(passed, errors, more)
             except BaseException:
                 ours.close()
                 raise
@@ -104,8 +109,8 @@ class Launcher:
         ours.setblocking(False)
         return popen, ours
 
-    def _spawn(self, passed: Sequence[int], errors: int) -> subprocess.Popen[bytes]:
-        become = [self.node.path, *self.node.options, "-e", self._boot, "--", *map(str, passed)]
+    def _spawn(self, passed: Sequence[int], errors: int, more: Sequence[str]) -> subprocess.Popen[bytes]:
+        become = [self.node.path, *self.node.options, *more, "-e", self._boot, "--", *map(str, passed)]
         launch = [sys.executable, "-I", "-S", str(HERE / "launch.py"), str(os.getpid()), str(passed[0]), self._program]
         return subprocess.Popen(
             [*launch, *become],

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import weakref
+from collections.abc import Iterable
 from http.client import HTTPException
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
@@ -30,12 +31,26 @@ class Pieces:
         self.refs = refs
         self.descriptors: list[int] = []
         weakref.finalize(self, _close, self.descriptors)
-        for name, blob in zip(NAMES, blobs, strict=True):
-            descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            self.descriptors.append(descriptor)
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(blob)
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
+        for blob in blobs:
+            self._add(blob)
+
+    def bake(self, blobs: Iterable[bytes]) -> None:
+        """Add what V8 has compiled of the module and of the script."""
+        self.unbake()
+        for blob in blobs:
+            self._add(blob)
+
+    def unbake(self) -> None:
+        """As before."""
+        while len(self.descriptors) > len(NAMES):
+            os.close(self.descriptors.pop())
+
+    def _add(self, blob: bytes) -> None:
+        descriptor = os.memfd_create("piece", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.descriptors.append(descriptor)
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(blob)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
 
 
 def _close(descriptors: list[int]) -> None:

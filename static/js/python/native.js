@@ -8,32 +8,33 @@ import { loadPyodide } from 'pyodide';
 import create from 'pyodide/pyodide.asm.mjs';
 import { encode, written } from './ends.js';
 import { visible } from './seal.js';
-import { Interpreter } from './task.js';
+import { Interpreter, join } from './task.js';
 
 /** @typedef {import('../messages.js').Slice} Slice */
 /** @typedef {import('../messages.js').PythonOrder} PythonOrder */
 /** @typedef {Record<keyof import('../messages.js').PythonParts, any>} Places [offset, length] for each part */
-/** @typedef {Omit<import('./task.js').Pieces, 'module'> & {module: Uint8Array<ArrayBuffer>}} Bytes */
-/** @typedef {{pieces: Bytes, read: (bytes: Uint8Array) => void, write: (bytes: Uint8Array) => void}} Door */
+/** @typedef {Omit<import('./task.js').Pieces, 'module'> & {module: WebAssembly.Module | Uint8Array<ArrayBuffer>}} Given */
+/** @typedef {(module: WebAssembly.Module) => {code: Uint8Array, bytecode: Uint8Array}} Bake */
+/** @typedef {{pieces: Given, read: (bytes: Uint8Array) => void, write: (bytes: Uint8Array) => void, bake?: Bake}} Door */
 
 const NOTHING = new Uint8Array(0);
 
 /** @param {Door} door */
-async function serve({ pieces, read, write }) {
+async function serve({ pieces, read, write, bake }) {
   const interpreter = new Interpreter();
   const scope = /** @type {any} */ (globalThis);
   // Pyodide asks for what it was given already.
   scope.fetch = async (/** @type {string} */ url) => {
     const bytes = String(url).endsWith('stdlib.zip') ? pieces.stdlib : NOTHING;
-    return { ok: true, status: 200, arrayBuffer: async () => bytes.slice().buffer, text: async () => '' };
+    return { ok: true, status: 200, arrayBuffer: async () => bytes.buffer, text: async () => '' };
   };
-  const module = await WebAssembly.compile(pieces.module);
+  const module = pieces.module instanceof WebAssembly.Module ? pieces.module : await WebAssembly.compile(pieces.module);
   await interpreter.start(/** @type {any} */ (loadPyodide), create, { ...pieces, module }, visible(false));
   // The standard library is put into place behind our back; afterwards nothing is to happen but what the task does.
   await new Promise((resolve) => void setTimeout(resolve, 0));
   delete scope.fetch;
   const tell = (/** @type {unknown} */ header, body = NOTHING) => write(frame(typeof header === 'string' ? header : JSON.stringify(header), body));
-  tell({ ready: true });
+  tell({ ready: true, baked: module === pieces.module });
   let message = take(read);
   if (message.kit) {
     interpreter.equip(message.kit, message.parts);
@@ -53,6 +54,10 @@ async function serve({ pieces, read, write }) {
   const said = await interpreter.run(order, parts, begin, follow);
   const { header, body } = encode(order, said, (performance.now() - began) / 1000);
   tell(header, body);
+  if (!bake) return;
+  const { code, bytecode } = bake(module);
+  const baked = { code: [0, code.length], bytecode: [code.length, bytecode.length] };
+  tell({ baked }, join([code, bytecode]));
 }
 
 /** @param {string} header @param {Uint8Array} body */

@@ -166,7 +166,7 @@ class Output {
 }
 
 /** @param {Uint8Array[]} parts */
-function join(parts) {
+export function join(parts) {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {

@@ -146,7 +146,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall(425, 1, 0)
 refused = ctypes.get_errno()
 libc.getpriority(0, 0)
-os.write(int(sys.argv[-1]), b"%d" % refused)
+os.write(int(sys.argv[-2]), b"%d" % refused)
 """
 
 
