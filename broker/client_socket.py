@@ -99,8 +99,16 @@ class ClientSocket:
         if not isinstance(event, pb.Event.TaskInput):
             return
         feed = self._feeds.get(event.request)
-        if feed is not None and not feed.put(event.stdin, event.end) and feed.task is not None:
+        if feed is None:
+            return
+        held = feed.held
+        taken = feed.put(event.stdin, event.end)
+        if feed.task is None:
+            return
+        if not taken:
             self._tasks.cancel(feed.task, OVERFED)
+        elif feed.held != held:
+            self._tasks.grew(feed.task, feed.held - held)
 
     def _run(self, sequence: int, request: Request, weight: int) -> None:
         if request.qos.interactive:
@@ -125,6 +133,7 @@ class ClientSocket:
             feed = self._feeds.get(sequence)
         if feed is not None and feed.over:
             raise Refused("resource_exhausted", OVERFED)
+        weight += 0 if feed is None else feed.held
         task = self._tasks.submit(request, self._requester, weight, reply, None, follower, feed)
         if feed is not None:
             feed.task = task

@@ -82,6 +82,11 @@ class Feed:
             self._send(part, end)
         return True
 
+    @property
+    def held(self) -> int:
+        """Bytes of it in memory."""
+        return self.size if self._kept else 0
+
     def _keep(self, part: bytes) -> None:
         if self.size > MAX_INPUT:
             self._kept = False

@@ -174,6 +174,10 @@ class Tasks:
         elif qos.follow:
             qos.follow = False
 
+    def grew(self, task: Task, size: int) -> None:
+        """A task holds so many bytes more; that may be too much, and its end."""
+        self._dispatcher.handle(e.TaskGrew(task, size))
+
     def cancel(self, task: Task, reason: str) -> None:
         self._dispatcher.handle(e.TaskCancelled(task, reason))
 

@@ -1,4 +1,4 @@
-"""Whether a task is let in, and what to say when it is not. Standard library and this package only."""
+"""Whether a task is let in, or may go on to grow, and what to say when not. Standard library and this package only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .note import note
 from .outcome import Denied
-from .task import Task
+from .task import Phase, Task
 
 if TYPE_CHECKING:
     from .state import State
@@ -25,10 +25,23 @@ def refusal(state: State, task: Task, now: float) -> Denied | None:
         return Denied("unavailable", f"no slot is free now, and the task asked not to wait ({note(state)})", 1)
     if state.waiting >= policy.queue_limit:
         return Denied("resource_exhausted", f"{state.waiting} tasks wait already, which is the limit", _patience(state))
-    if state.held_bytes > policy.queue_bytes:
-        text = f"waiting tasks hold {state.held_bytes} bytes, more than the limit of {policy.queue_bytes}"
-        return Denied("resource_exhausted", text, _patience(state))
-    return None
+    return _overweight(state)
+
+
+def grow(state: State, task: Task, size: int) -> Denied | None:
+    """A task holds so many bytes more, or less. Why that is too much; None: it is not."""
+    if task.phase is Phase.ENDED:
+        return None
+    task.weight += size
+    state.held_bytes += size
+    return _overweight(state) if size > 0 else None
+
+
+def _overweight(state: State) -> Denied | None:
+    if state.held_bytes <= state.policy.queue_bytes:
+        return None
+    text = f"waiting tasks hold {state.held_bytes} bytes, more than the limit of {state.policy.queue_bytes}"
+    return Denied("resource_exhausted", text, _patience(state))
 
 
 def _patience(state: State) -> int:

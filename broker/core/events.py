@@ -74,6 +74,14 @@ class TaskSubmitted:
 
 
 @value
+class TaskGrew:
+    """A task holds so many bytes more in memory than before; less, when it is below 0."""
+
+    task: Task
+    size: int
+
+
+@value
 class TaskCancelled:
     task: Task
     reason: str
@@ -98,6 +106,7 @@ Event: TypeAlias = (
     | RunAnswered
     | RunRefused
     | TaskSubmitted
+    | TaskGrew
     | TaskCancelled
     | TimePassed
     | DrainStarted

@@ -7,10 +7,10 @@ from typing import Any
 
 from . import events as e
 from . import instructions as i
-from .admission import GOING_DOWN, refusal
+from . import invariants
+from .admission import GOING_DOWN, grow, refusal
 from .alarms import Alarms
 from .balance import stuck
-from .invariants import story, validate
 from .note import note
 from .outcome import Answered, Denied, Outcome
 from .policy import UNKNOWN, Estimates, Policy
@@ -57,6 +57,7 @@ class State:
             e.RunAnswered: self._run_answered,
             e.RunRefused: self._run_refused,
             e.TaskSubmitted: self._task_submitted,
+            e.TaskGrew: self._task_grew,
             e.TaskCancelled: self._task_cancelled,
             e.TimePassed: self._time_passed,
             e.DrainStarted: self._drain_started,
@@ -64,8 +65,7 @@ class State:
 
     def handle(self, event: e.Event, now: float) -> list[i.Instruction]:
         self._handlers[type(event)](event, now)
-        out = self._out
-        self._out = []
+        out, self._out = self._out, []
         return out
 
     def _wake(self, when: float) -> None:
@@ -99,6 +99,10 @@ class State:
         task.phase = Phase.QUEUED
         self.waiting += 1
         push(task)
+
+    def _task_grew(self, event: e.TaskGrew, now: float) -> None:
+        if denied := grow(self, event.task, event.size):
+            self._stop(event.task, denied, denied.message, now)
 
     def _task_cancelled(self, event: e.TaskCancelled, now: float) -> None:
         if event.task.phase is not Phase.ENDED:
@@ -390,10 +394,5 @@ class State:
 
     # For people and tests
 
-    def story(self, task: Task) -> str:
-        """What happened to one task so far."""
-        return story(task)
-
-    def validate(self) -> None:
-        """Check every invariant; raises AssertionError with the one that does not hold."""
-        validate(self)
+    story = staticmethod(invariants.story)
+    validate = invariants.validate

@@ -284,6 +284,22 @@ async def test_more_input_than_is_kept_ends_the_task(w: World):
     assert not known._feeds
 
 
+async def test_input_counts_among_the_bytes_that_may_be_held():
+    async with world(queue_bytes=6 << 20) as w:
+        provider, client = await w.provider(**OWN), await w.client()
+        mine = [await client.request(interactive()) for _ in range(2)]
+        assert [(await reads(client)).request for _ in mine] == mine
+        sequence, run = await provider.run()
+        for request in mine:
+            await says(client, *(Input(request=request, stdin=bytes(1 << 20)) for _ in range(4)))
+        error = await client.next()
+        assert error.sequence == mine[1]
+        assert error.error.startswith("resource_exhausted: waiting tasks hold ")
+        await provider.answer(sequence, output(run))
+        await client.answer()
+        assert w.state.held_bytes == 0
+
+
 async def test_what_is_read_is_told_to_who_sends(w: World):
     provider, client = await w.provider(**OWN), await w.client()
     mine = await client.request(interactive())

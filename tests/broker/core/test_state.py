@@ -530,3 +530,19 @@ class TestRunsHeldBehindLongOnes:
             world.submit(name)
         world.join(slots=3)
         assert assigned(world.pass_time(3.0)) == [("b", "p2"), ("c", "p2")]
+
+
+def test_a_task_that_grows_beyond_what_may_be_held_ends_and_others_go_on() -> None:
+    world = World(queue_bytes=100)
+    world.join()
+    for name in "ab":
+        world.submit(name, weight=40)
+    world.tell(e.TaskGrew(world.tasks["a"], 20))
+    out = world.tell(e.TaskGrew(world.tasks["a"], 1))
+    assert world.outcomes["a"] == Denied(
+        "resource_exhausted", "waiting tasks hold 101 bytes, more than the limit of 100", retry_after=1
+    )
+    assert [o.run.task.id for o in out if isinstance(o, i.Cancel)] == ["a"]
+    world.tell(e.TaskGrew(world.tasks["a"], 50))
+    world.tell(e.TaskGrew(world.tasks["b"], -30))
+    assert (world.state.held_bytes, world.tasks["b"].weight) == (10, 10)
