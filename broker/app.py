@@ -146,7 +146,7 @@ class Broker:
         await self._runner.cleanup()
         self.dispatcher.close()
         await self.blobs.close()
-        self.packages.close()
+        await self.packages.close()
 
 
 def _index(settings: Settings) -> PyodideIndex | None:

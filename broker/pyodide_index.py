@@ -7,6 +7,7 @@ brings its own (`pyodide-lock.json`, as made by Pyodide's tools).
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import html
 import json
@@ -28,6 +29,8 @@ MOST_LOCK = 16 << 20
 """Bytes of a lock file."""
 PATIENCE = aiohttp.ClientTimeout(total=120, connect=5, sock_connect=5, sock_read=10)
 CHUNK = 1 << 18
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""How a disk says that there is no room."""
 FILE = re.compile(r"[A-Za-z0-9_.+-]{1,200}\.(?:whl|zip)", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -131,7 +134,10 @@ class PyodideIndex:
         return urljoin(self._url.rstrip("/") + "/", file) if self._url else str(Path(self.place) / file)
 
     async def fetch(self, listed: Listed, target: Path, spend: Callable[[int], None]) -> None:
-        """Its bytes into a file. `spend` hears of them before they are written. Raises Unusable, and what `spend` raises."""
+        """Its bytes into a file. `spend` hears of them before they are written.
+
+        Raises Unusable, what `spend` raises, and OSError when our own disk is full.
+        """
         digest = hashlib.sha256()
         where = self.address(listed.address)
         try:
@@ -141,6 +147,8 @@ class PyodideIndex:
                     digest.update(part)
                     file.write(part)
         except (OSError, aiohttp.ClientError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise
             raise Unusable(f"{where} can't be had: {_words(error)}") from None
         if digest.hexdigest() != listed.sha256:
             raise Unusable(f"{where} has another digest than Pyodide's lock file says")

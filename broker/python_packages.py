@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import re
 import shutil
 import tempfile
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +22,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from broker import pip
-from broker.errors import Refused
-from broker.pyodide_index import FILE, Distribution, Listed, PyodideIndex, Unusable
+from broker.errors import Refused, StorageFull
+from broker.pyodide_index import FILE, FULL, Distribution, Listed, PyodideIndex, Unusable
 from broker.serving import Source, serve
+
+log = logging.getLogger("broker")
 
 MOST_PACKAGES = 32
 MOST_BYTES = 256 << 20
@@ -75,17 +79,23 @@ class PythonPackages:
         self._index = index
         self._resolved: OrderedDict[tuple[str, ...], asyncio.Future[list[Wheel]]] = OrderedDict()
         self._two_at_a_time = asyncio.Semaphore(2)
-        self._looking = 0
+        self._searches: set[asyncio.Future[list[Wheel]]] = set()
+        self._moving = threading.Lock()
+        """Held by the thread that puts files where they stay, or takes them away."""
+        for left in self._folder.glob(".incoming-*"):
+            # Of a broker that was killed.
+            shutil.rmtree(left, ignore_errors=True)
 
     async def resolve(self, requirements: list[str]) -> list[Wheel]:
         """The files of packages and of what they need. Raises Refused: what there is none of, where it looked."""
         key = checked(requirements)
         known = self._resolved.get(key)
         if known is None or (known.done() and not self._whole(known)):
-            if self._looking >= MOST_LOOKING:
+            if len(self._searches) >= MOST_LOOKING:
                 raise Refused("resource_exhausted", f"{MOST_LOOKING} sets of packages are being looked for: try again", 5)
             known = self._resolved[key] = asyncio.ensure_future(self._find(key))
-            known.add_done_callback(lambda done: self._forget_soon(key, done))
+            self._searches.add(known)
+            known.add_done_callback(lambda done: self._ended(key, done))
             if len(self._resolved) > REMEMBERED:
                 self._resolved.popitem(last=False)
         return await asyncio.shield(known)
@@ -96,20 +106,23 @@ class PythonPackages:
             return False
         return known.exception() is not None or all(self.path(wheel.sha256, wheel.name) for wheel in known.result())
 
-    def _forget_soon(self, key: tuple[str, ...], done: asyncio.Future[list[Wheel]]) -> None:
+    def _ended(self, key: tuple[str, ...], done: asyncio.Future[list[Wheel]]) -> None:
+        self._searches.discard(done)
         if not done.cancelled() and done.exception() is not None:
             forget = lambda: self._resolved.pop(key, None) if self._resolved.get(key) is done else None  # noqa: E731
             asyncio.get_running_loop().call_later(REFUSED_SECONDS, forget)
 
     async def _find(self, requirements: tuple[str, ...]) -> list[Wheel]:
-        self._looking += 1
         try:
             async with self._two_at_a_time:
                 await asyncio.to_thread(os.makedirs, self._folder, exist_ok=True)
                 with tempfile.TemporaryDirectory(prefix=".incoming-", dir=self._folder) as incoming:
                     return await self._search(requirements, Path(incoming))
-        finally:
-            self._looking -= 1
+        except OSError as error:
+            log.error("packages can't be kept: %s", error)
+            if error.errno in FULL:
+                raise StorageFull("the broker's disk is full: try later, or tell the operator") from None
+            raise Refused("internal", "the broker can't keep packages; its log says why") from None
 
     async def _search(self, requirements: tuple[str, ...], incoming: Path) -> list[Wheel]:
         """In Pyodide's index, then with pip for what is not there; with pip alone where the index is of no use."""
@@ -136,7 +149,7 @@ class PythonPackages:
         constraints.write_text("".join(f"{listed.name}=={listed.version}\n" for listed in found.values() if not listed.library))
         brought = incoming / "pip"
         try:
-            await pip.download(rest, brought, ["--find-links", str(links), "--constraint", str(constraints)])
+            await pip.download(rest, brought, MOST_BYTES, ["--find-links", str(links), "--constraint", str(constraints)])
         except Refused as refused:
             if refused.code == "unavailable":
                 raise Unusable(f"with the wheels of {index.place} {refused.message}") from None
@@ -153,7 +166,7 @@ class PythonPackages:
     async def _with_pip(self, requirements: tuple[str, ...], incoming: Path, unusable: str = "") -> list[Wheel]:
         brought = incoming / "pip-alone"
         try:
-            await pip.download(requirements, brought)
+            await pip.download(requirements, brought, MOST_BYTES)
         except Refused as refused:
             raise Refused(refused.code, f"{refused.message}; {unusable}" if unusable else refused.message) from None
         return await asyncio.to_thread(self._keep, brought, await asyncio.to_thread(_hashed, brought), [])
@@ -167,7 +180,7 @@ class PythonPackages:
             nonlocal left
             left -= size
             if left < 0:
-                raise _too_large()
+                raise pip.too_large(MOST_BYTES)
 
         async def one(listed: Listed) -> Wheel:
             async with few:
@@ -191,16 +204,18 @@ class PythonPackages:
         """All of a set, those of `folder` put where they stay."""
         wheels = [*here, *new]
         if sum(wheel.size for wheel in wheels) > MOST_BYTES:
-            raise _too_large()
+            raise pip.too_large(MOST_BYTES)
         for wheel in new:
             self._put(folder / wheel.name, wheel.sha256, wheel.name)
-        self._tidy({wheel.sha256 for wheel in wheels})
+        with self._moving:
+            self._tidy({wheel.sha256 for wheel in wheels})
         return wheels
 
     def _put(self, file: Path, sha256: str, name: str) -> Path:
         target = self._folder / sha256
-        target.mkdir(exist_ok=True)
-        os.replace(file, target / name)
+        with self._moving:
+            target.mkdir(exist_ok=True)
+            os.replace(file, target / name)
         return target / name
 
     def _tidy(self, needed: set[str]) -> None:
@@ -227,7 +242,11 @@ class PythonPackages:
         paths = {listed.sha256: self.path(listed.sha256, listed.file) for listed in distribution.packages.values()}
         return {digest: path for digest, path in paths.items() if path}
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Give up what is looked for."""
+        for search in self._searches:
+            search.cancel()
+        await asyncio.gather(*self._searches, return_exceptions=True)
         if self._temporary:
             self._temporary.cleanup()
 
@@ -246,10 +265,6 @@ def _package(file: str) -> str:
         return parse_wheel_filename(file)[0]
     except InvalidWheelFilename:
         return file
-
-
-def _too_large() -> Refused:
-    return Refused("failed_precondition", f"the packages have more than {MOST_BYTES} bytes, which is the most that is taken")
 
 
 def routes(packages: PythonPackages) -> list[web.RouteDef]:
