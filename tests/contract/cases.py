@@ -12,6 +12,7 @@ from .bounds import BOUNDS
 from .case import Case, check
 from .engine import ENGINE
 from .packings import PACKINGS
+from .records import RECORDS
 from .threads import THREADS
 from .transcripts import TRANSCRIPTS
 
@@ -29,6 +30,7 @@ def hello(language: str, *args: str) -> bytes:
 
 
 RUST, GO, C, WAT = (p.app(f"helloworld/helloworld-{name}") for name in ("rust", "go", "c", "wat"))
+SCRIPT = p.app("testing/script")
 TREE = z.make_zip({"notes/": b"", "notes/today.txt": b"Buy bread.\n", "top.txt": b"top\n", "ünï.txt": b"name\n"})
 NOISE = bytes(range(256)) * 2000
 
@@ -40,6 +42,10 @@ ENDINGS = [
     ),
     Case("exit from within", p.EXIT_FROM_DEEP, status=77),
     Case("exit in Go", GO, ("go", "exit:200"), status=200, stdout=hello("Go", "go", "exit:200")),
+    Case("exit in AssemblyScript", SCRIPT, ("script", "exit", "200"), status=200, stdout=b"Error: leaving\n"),
+    Case(
+        "an error in AssemblyScript", SCRIPT, ("script", "throw"), status=255, stderr=b"abort: on purpose in script.ts(35:5)\n"
+    ),
     Case("exit in Rust", RUST, ("rs", "exit:130"), status=130, stdout=hello("Rust", "rs", "exit:130")),
 ]
 
@@ -292,6 +298,7 @@ GROUPS = {
     "packings": PACKINGS,
     "bounds": BOUNDS,
     **ENGINE,
+    **RECORDS,
     **THREADS,
     **TRANSCRIPTS,
 }

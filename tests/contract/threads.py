@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyodide_provider.core.run import Limits
 
 from . import programs as p
+from . import thread_libraries
 from .case import Case
 from .thread_programs import BOMB, COMPUTING, HOUR, RETURNING, SHARED, SPAWN, threaded, times
 
@@ -350,5 +351,7 @@ THREADS = {
     "threads end": ENDING,
     "threads at limits": BOUNDS,
     "threads in C": IN_C,
+    "threads in Rust": thread_libraries.IN_RUST,
+    "threads in C's library": thread_libraries.IN_C,
     "threads in modules": MODULES,
 }
