@@ -9,12 +9,12 @@ import { read, restore } from '../../static/js/python/restore.js';
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const VENDOR = join(ROOT, 'static', 'vendor');
 const manifest = JSON.parse(readFileSync(join(VENDOR, 'manifest.json'), 'utf8'));
-const packed = new Uint8Array(readFileSync(join(VENDOR, manifest.provider, 'snapshot.bin')));
+const [packed, tasks] = [manifest.provider, manifest.tasks].map((folder) => new Uint8Array(readFileSync(join(VENDOR, folder, 'snapshot.bin'))));
 const indexURL = join(VENDOR, manifest.pyodide);
 const { loadPyodide } = await import(join(indexURL, 'pyodide.mjs'));
 const create = import(join(indexURL, 'pyodide.asm.mjs')).then((module) => module.default);
 
-const python = () => restore(loadPyodide, create, Promise.resolve(packed), { indexURL });
+const python = (from = packed) => restore(loadPyodide, create, Promise.resolve(from), { indexURL });
 
 test('all of the provider is there, and works', async () => {
   const pyodide = await python();
@@ -30,6 +30,15 @@ test('nothing is in it that is to be different in each tab, but the state of ran
   assert.equal(pyodide.runPython('import sys; sys.modules["tempfile"]._name_sequence if "tempfile" in sys.modules else None'), undefined);
   const sown = 'import random\nfrom pyodide_provider.browser import main\nbefore = random.getstate()\nmain.sow()\nbefore != random.getstate()';
   assert.equal(pyodide.runPython(sown), true);
+});
+
+test('a task finds imported what most import, and nothing that is to be different in each', async () => {
+  const pyodide = await python(tasks);
+  const there = (/** @type {string} */ names) => pyodide.runPython(`import sys; [name for name in "${names}".split() if name in sys.modules]`).toJs();
+  const most = 'pyodide_provider.guest cloudpickle json dataclasses datetime decimal zoneinfo urllib.parse hashlib csv';
+  assert.deepEqual(there(most), most.split(' '));
+  assert.deepEqual(there('secrets multiprocessing http.cookiejar'), []);
+  assert.equal(pyodide.runPython('import decimal; str(decimal.Decimal(1) / 7)'), '0.1428571428571428571428571429');
 });
 
 test('a snapshot that is none, or cut off, is refused', () => {
