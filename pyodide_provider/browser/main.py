@@ -33,7 +33,8 @@ class Provider:
 
     def __init__(self, js_host: JsHost, settings: dict[str, Any]) -> None:
         self._blobs = PushedBlobs()
-        self._slots = BrowserSlots(js_host, keep, settings["storage"], settings["limits"], self._greetings)
+        clock = BrowserClock(js_host, keep)
+        self._slots = BrowserSlots(js_host, keep, settings["storage"], settings["limits"], self._greetings, clock)
         self._blobs.pushed = lambda ref, blob: self._slots.tell_all(*blob_message(ref, blob))
         self._sink = PageSink(js_host)
         transport = BrowserTransport(js_host, keep)
@@ -42,7 +43,7 @@ class Provider:
             transport,
             self._slots,
             self._blobs,
-            BrowserClock(js_host, keep),
+            clock,
             self._sink,
             settings["engine"],
             (WASIP1, PYTHON, PYTHON_NETWORK, *((THREADS, INTERACTIVE) if js_host.isolated else ())),

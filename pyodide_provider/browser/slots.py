@@ -1,4 +1,4 @@
-"""The slots: Web Workers, spoken to through the JavaScript pool. Imports the core's data and events.
+"""The slots: Web Workers, spoken to through the JavaScript pool. Imports the core's data and events, and ports.
 
 A slot's Python is a worker of its own, which comes and goes with each run; to the core both are the slot.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from ..core.events import Event, InputTaken, OutputWritten, RunBegan, RunsEnded, SlotLost, SlotReady, SlotSpent
 from ..core.input import MAX_INPUT
 from ..core.run import PythonParams, Run
+from ..ports import Clock
 from ..slot_messages import ended, output, read_header, runs_message, start_header
 from .host import JsBytes, JsHost, Keep
 from .interpreters import BrowserInterpreters
@@ -25,11 +26,12 @@ class BrowserSlots:
         storage: str,
         limits: dict[str, int],
         greet: Callable[[], Sequence[tuple[str, bytes]]],
+        clock: Clock,
     ) -> None:
         js_pool = self._js_pool = js_host.pool
         self._room = js_host.room
         self._start, self._stop, self._post = js_pool.start, js_pool.stop, js_pool.post
-        self._python = BrowserInterpreters(js_host, keep)
+        self._python = BrowserInterpreters(js_host, keep, clock)
         self._header = start_header(storage, limits)
         self._greet = greet
         self._alive: set[int] = set()

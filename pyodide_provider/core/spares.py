@@ -14,6 +14,8 @@ from .run import PythonParams
 REMEMBERED = 64
 """Kits that are known, of which those at the front have spares."""
 LEAST = 3
+IDLE = 600.0
+"""Seconds without a Python task after which no interpreter is kept ready."""
 LARGEST = 4096
 """Characters of packages and variables: tasks that say more get theirs when they begin."""
 

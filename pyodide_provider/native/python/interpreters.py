@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ...core.events import Event, OutputWritten, RunBegan, RunsEnded
 from ...core.run import NO_LIMITS, Broken, Ended, Failed, File, Limits, PythonParams, Run
-from ...core.spares import PLAIN, Kit, Spares, kit_of
+from ...core.spares import IDLE, PLAIN, Kit, Spares, kit_of
 from ...errors import HostFault, TaskFault, UsageError
 from ..blob_cache import BlobCache
 from ..storage import Storage
@@ -21,9 +21,6 @@ from . import baking, messages, pieces
 from .interpreter import Interpreter
 from .node import Launcher, Node
 from .packages import Files, Packages
-
-IDLE = 600.0
-"""Seconds without a Python task after which no interpreter is kept ready."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ const network = globalThis.fetch.bind(globalThis);
 /**
  * @param {import('../messages.js').Settings} settings
  * @param {(line: string) => void} print what Python writes
- * @returns {Promise<{pyodide: Pyodide, slow: string}>} `slow`: why it had to be started from nothing, if so
+ * @returns {Promise<{pyodide: Pyodide, slow: string, program?: WebAssembly.Module}>} `slow`: why it had to be started from
+ *   nothing, if so; `program`: Pyodide's, when it was compiled here
  * @throws {Error} whose message says what could not be had
  */
 export async function boot({ vendor, manifest, snapshot }, print) {
@@ -37,7 +38,7 @@ export async function boot({ vendor, manifest, snapshot }, print) {
   try {
     const pyodide = await answered(known, () => restore(loadPyodide, create, packed, options, program));
     setTimeout(() => void pieces.keep(), KEEP_AFTER_MS);
-    return { pyodide, slow: '' };
+    return { pyodide, slow: '', program: await program };
   } catch (error) {
     const slow = error instanceof Error ? error.message : String(error);
     await pieces.settled(); // a file that is being read can't be removed

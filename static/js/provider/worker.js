@@ -39,7 +39,8 @@ async function start(settings) {
     given.socket.prepare();
   };
   if (settings.connect) connect();
-  const { pyodide, slow } = await booted;
+  const { pyodide, slow, program } = await booted;
+  given.interpreters.program = program;
   connect = undefined;
   const main = pyodide.pyimport('pyodide_provider.browser.main');
   const started = main.start(given, JSON.stringify(settings));

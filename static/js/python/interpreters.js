@@ -26,6 +26,8 @@ export class Interpreters {
   #busy = new Map();
   /** By number, those that have no task yet. @type {Map<number, Spare>} */
   #spares = new Map();
+  /** Pyodide's program, where somebody has it compiled. @type {WebAssembly.Module | undefined} */
+  program;
   /** @type {Promise<Pieces> | undefined} */
   #pieces;
   /** @type {(slot: number, header: string, body?: Uint8Array) => void} */
@@ -210,7 +212,7 @@ export class Interpreters {
 
   async #fetch() {
     const [module, snapshot, stdlib, lock] = await Promise.all([
-      WebAssembly.compileStreaming(fetch(`${this.pyodide}pyodide.asm.wasm`)),
+      this.program ?? WebAssembly.compileStreaming(fetch(`${this.pyodide}pyodide.asm.wasm`)),
       bytes(`${this.tasks}snapshot.bin`),
       bytes(`${this.pyodide}python_stdlib.zip`),
       fetch(`${this.pyodide}pyodide-lock.json`).then((answer) => answer.text()),

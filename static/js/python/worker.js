@@ -15,7 +15,9 @@ async function prepare({ pieces, network }) {
   const js = visible(network);
   const real = scope.fetch;
   // Pyodide asks for what it was given already.
-  scope.fetch = /** @type {any} */ (async (/** @type {string} */ url) => new Response(String(url).endsWith('stdlib.zip') ? Uint8Array.from(pieces.stdlib) : ''));
+  const stdlib = async () => new Uint8Array(pieces.stdlib).buffer;
+  scope.fetch = /** @type {any} */ (async (/** @type {string} */ url) =>
+    String(url).endsWith('stdlib.zip') ? { ok: true, status: 200, arrayBuffer: stdlib } : { ok: true, status: 200, text: async () => '' });
   await interpreter.start(/** @type {any} */ (loadPyodide), create, pieces, js);
   scope.fetch = real;
   seal(network);
