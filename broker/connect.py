@@ -45,9 +45,7 @@ async def read(request: web.Request, cls: type[M]) -> tuple[M, bool, int]:
         raise Refused("unimplemented", f"Content-Encoding {packed[:40]!r} is not taken here: use gzip or none")
     body = await bodies.read(request, request.client_max_size, "WASIMOFF_MAX_BODY; or upload files and refer to them")
     try:
-        message = await _from_json(body, cls) if as_json else cls.FromString(body)
-    except codec.UNDECODABLE:
-        raise Refused("invalid_argument", f"the body is not a {cls.DESCRIPTOR.full_name}") from None
+        message = await _from_json(body, cls) if as_json else codec.from_binary(body, cls, "the body")
     except PeerError as error:
         raise Refused("invalid_argument", str(error)) from None
     return message, as_json, len(body)

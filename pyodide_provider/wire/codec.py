@@ -13,6 +13,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
 from . import messages_pb2 as pb
+from .bounds import FEW, MAX_FIELDS, too_many, too_many_values
 from .errors import PeerError
 
 M = TypeVar("M", bound=Message)
@@ -214,6 +215,8 @@ def decode(frame: bytes) -> Iterable[pb.Envelope]:
 
     Raises PeerError when the bytes are not an envelope, or a batch is too long, nested or mixed with other fields.
     """
+    if len(frame) > FEW and too_many(frame, pb.Envelope.DESCRIPTOR):
+        raise PeerError(f"frame of {len(frame)} bytes with more than {MAX_FIELDS} fields")
     try:
         envelope = pb.Envelope.FromString(frame)
     except UNDECODABLE:
@@ -242,10 +245,17 @@ def unpack(envelope: pb.Envelope) -> Message:
         if not envelope.HasField("payload"):
             raise PeerError("Envelope without payload")
         raise PeerError(f"unknown payload type {payload.type_url[:200]!r}")
+    return from_binary(payload.value, cls, "payload")
+
+
+def from_binary(data: bytes, cls: type[M], what: str) -> M:
+    """A message out of its bytes. Raises PeerError, which calls them by `what` they are to the reader."""
+    if len(data) > FEW and too_many(data, cls.DESCRIPTOR):
+        raise PeerError(f"{what} of {len(data)} bytes with more than {MAX_FIELDS} fields")
     try:
-        return cls.FromString(payload.value)
+        return cls.FromString(data)
     except UNDECODABLE:
-        raise PeerError(f"payload does not decode as {cls.DESCRIPTOR.full_name}") from None
+        raise PeerError(f"{what} does not decode as {cls.DESCRIPTOR.full_name}") from None
 
 
 def decode_json(text: str) -> Iterable[pb.Envelope]:
@@ -281,6 +291,8 @@ def _leave_out_own(message: Message) -> None:
 
 def from_json(text: str | bytes, cls: type[M]) -> M:
     """A message out of protojson; unknown fields are ignored. Raises PeerError with what is wrong and where."""
+    if len(text) > FEW and too_many_values(text):
+        raise PeerError(f"a JSON {cls.DESCRIPTOR.full_name} with more than {MAX_FIELDS} values")
     try:
         return json_format.Parse(text, cls(), ignore_unknown_fields=True)
     except (json_format.ParseError, UnicodeDecodeError, ValueError, TypeError) as error:
