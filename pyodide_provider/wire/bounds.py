@@ -1,4 +1,4 @@
-"""How many fields an encoded message has, before it is decoded. Pure; imports protobuf's descriptors only.
+"""How many fields an encoded message has, before it is decoded. Pure; imports only protobuf.
 
 Every field costs the decoder much more memory and time than its two bytes on the wire: 64 MiB of them are gigabytes, and
 many seconds in which nothing else is done.
@@ -7,8 +7,9 @@ many seconds in which nothing else is done.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
 
 FEW = 1 << 20
 """Bytes up to which a message, or a JSON text, is not looked at."""
@@ -18,10 +19,10 @@ MAX_NESTED = 32
 _VARINT, _EIGHT, _LENGTH, _FOUR = 0, 1, 2, 5
 
 
-def too_many(data: bytes, message: Descriptor, most: int = MAX_FIELDS) -> bool:
+def too_many(data: bytes, cls: type[Message], most: int = MAX_FIELDS) -> bool:
     """Whether an encoded message, which may be damaged, has more fields than `most`."""
     at = count = 0
-    inside = [(len(data), _messages(message))]
+    inside = [(len(data), _messages(cls.DESCRIPTOR))]
     while inside:
         end, known = inside[-1]
         if at >= end:
@@ -53,8 +54,8 @@ def too_many_values(text: str | bytes) -> bool:
 
 
 @cache
-def _messages(message: Descriptor) -> dict[int, Descriptor]:
-    """By number, the fields of a message that are messages."""
+def _messages(message: Any) -> dict[int, Any]:
+    """By number, the fields of a message that are messages; of its descriptor, of whose classes protobuf has several."""
     return {field.number: field.message_type for field in message.fields if field.message_type is not None}
 
 

@@ -215,7 +215,7 @@ def decode(frame: bytes) -> Iterable[pb.Envelope]:
 
     Raises PeerError when the bytes are not an envelope, or a batch is too long, nested or mixed with other fields.
     """
-    if len(frame) > FEW and too_many(frame, pb.Envelope.DESCRIPTOR):
+    if len(frame) > FEW and too_many(frame, pb.Envelope):
         raise PeerError(f"frame of {len(frame)} bytes with more than {MAX_FIELDS} fields")
     try:
         envelope = pb.Envelope.FromString(frame)
@@ -250,7 +250,7 @@ def unpack(envelope: pb.Envelope) -> Message:
 
 def from_binary(data: bytes, cls: type[M], what: str) -> M:
     """A message out of its bytes. Raises PeerError, which calls them by `what` they are to the reader."""
-    if len(data) > FEW and too_many(data, cls.DESCRIPTOR):
+    if len(data) > FEW and too_many(data, cls):
         raise PeerError(f"{what} of {len(data)} bytes with more than {MAX_FIELDS} fields")
     try:
         return cls.FromString(data)
