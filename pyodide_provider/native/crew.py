@@ -54,6 +54,11 @@ class Crew:
         self._returned = False
         self._ended: End | None = None
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is one thread, at most."""
+        return len(self._alive) <= 1
+
     def run(self) -> End:
         """From the first thread's start to the end, after which others may go on."""
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 
-from .live_stdin import LiveStdin
+from .live_stdin import Source
 from .polls import Memory
 from .raw_calls import Callback, Values
 
@@ -17,7 +17,7 @@ _U32 = 0xFFFF_FFFF
 class LiveCalls:
     """Of one run; `lock` is held by whoever calls wasmtime."""
 
-    def __init__(self, stdin: LiveStdin, memory: Memory, lock: threading.Lock, over: threading.Event) -> None:
+    def __init__(self, stdin: Source, memory: Memory, lock: threading.Lock, over: threading.Event) -> None:
         self._stdin = stdin
         self._memory = memory
         self._lock = lock

@@ -9,22 +9,49 @@ import os
 import select
 import stat
 import time
+from abc import ABC, abstractmethod
 
 MOST = 1 << 16
 """Bytes of one read."""
 
 
-class LiveStdin:
-    """A named pipe, and which descriptor of the program it is."""
+class Source(ABC):
+    """What is read instead of the store's own standard input, and which descriptor of the program it is."""
+
+    def __init__(self) -> None:
+        self.descriptor: int | None = 0
+
+    @abstractmethod
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until there is something to read, or the end; false when it isn't by then, or the run is over."""
+
+    @abstractmethod
+    def read(self, size: int) -> bytes | None:
+        """What is there, b"" at its end; None when another thread was quicker."""
+
+    def closed(self, descriptor: int) -> None:
+        """The program has closed a descriptor."""
+        if descriptor == self.descriptor:
+            self.descriptor = None
+
+    def moved(self, old: int, new: int) -> None:
+        """The program has given a descriptor another number, which may have been in use."""
+        if new == self.descriptor != old:
+            self.descriptor = None
+        elif old == self.descriptor:
+            self.descriptor = new
+
+
+class LiveStdin(Source):
+    """A named pipe."""
 
     def __init__(self, path: str) -> None:
         """Raises OSError."""
-        self.descriptor: int | None = 0
+        super().__init__()
         self._pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._over = os.eventfd(0, os.EFD_CLOEXEC)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until there is something to read, or the end; false when it isn't by then, or the run is over."""
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
         poll.register(self._over, select.POLLIN)
@@ -38,23 +65,10 @@ class LiveStdin:
                 return bool(found)
 
     def read(self, size: int) -> bytes | None:
-        """What is there, b"" at its end; None when another thread was quicker."""
         try:
             return os.read(self._pipe, min(size, MOST))
         except BlockingIOError:
             return None
-
-    def closed(self, descriptor: int) -> None:
-        """The program has closed a descriptor."""
-        if descriptor == self.descriptor:
-            self.descriptor = None
-
-    def moved(self, old: int, new: int) -> None:
-        """The program has given a descriptor another number, which may have been in use."""
-        if new == self.descriptor != old:
-            self.descriptor = None
-        elif old == self.descriptor:
-            self.descriptor = new
 
     def end(self) -> None:
         """Nobody waits any more."""

@@ -14,7 +14,7 @@ from functools import partial
 from wasmtime import Engine, Func, FuncType, Linker, Module, SharedMemory, Store, WasiConfig
 
 from .live_calls import OUTSIDE, OVER, LiveCalls
-from .live_stdin import LiveStdin
+from .live_stdin import LiveStdin, Source
 from .polls import Memory, Poll, read_poll, write_events
 from .raw_calls import Callback, RawFunc, Values, call_raw, define_memory, define_raw, exported
 from .slashes import NAME as REMOVE
@@ -73,14 +73,15 @@ class SharedWasi:
         config: WasiConfig,
         memory: SharedMemory,
         over: threading.Event,
-        stdin: LiveStdin | None = None,
+        stdin: Source | None = None,
     ) -> None:
         """`over`: that the run is; `stdin`: instead of the config's. Raises WasmtimeError."""
         self.over = over
         self._lock = threading.Lock()
         self._calls = calls
         self._memory = Memory(_address(memory), memory.data_len)
-        self._stdin = stdin
+        # A poll for one that was not given is wasmtime's.
+        self._stdin = stdin if isinstance(stdin, LiveStdin) else None
         self._live = None if stdin is None else LiveCalls(stdin, self._memory, self._lock, self.over)
         self._store = Store(engine)
         self._store.set_wasi(config)

@@ -31,6 +31,7 @@ from .crew import FIRST, Crew
 from .limits import threads_text
 from .live_calls import OVER
 from .live_stdin import LiveStdin, is_live
+from .no_stdin import NoStdin
 from .ran import PAGE, Given, Ran, too_much, why
 from .raw_calls import Values, call_raw, define_memory, define_raw, exported, integers
 from .shared_wasi import PREVIEW1, Calls, SharedWasi
@@ -90,12 +91,13 @@ class Threads:
         pages = Pages(program.pages.min, min(program.pages.max or 0, limits.memory // PAGE))
         with ExitStack() as failing:
             stdin = None
+            none = given.stdin == b""
             if isinstance(given.stdin, str) and is_live(given.stdin):
                 stdin = failing.enter_context(closing(LiveStdin(given.stdin)))
                 given = given._replace(stdin=b"")
             try:
                 memory = SharedMemory(self._engine, MemoryType(pages, shared=True))
-                process = _Process(self._engine, self._calls, program, configure(given), stdin, memory, limits)
+                process = _Process(self._engine, self._calls, program, configure(given), stdin, memory, limits, none)
             except WasmtimeError as error:
                 raise HostFault(f"wasmtime could not be set up: {cause(error)}") from None
             # It closes its stdin itself.
@@ -125,12 +127,15 @@ class _Process:
         stdin: LiveStdin | None,
         memory: SharedMemory,
         limits: Limits,
+        none: bool,
     ) -> None:
+        """`none`: it was given no standard input."""
         self._engine = engine
         self._stdin = stdin
         self.memory = memory
         self._crew = crew = Crew(limits.threads, threads_text(limits), self._thread)
-        self._wasi = SharedWasi(calls, engine, config, memory, crew.over, stdin)
+        source = NoStdin(crew) if none else stdin
+        self._wasi = SharedWasi(calls, engine, config, memory, crew.over, source)
         self.gone = crew.gone
         self._linker = linker = Linker(engine)
         linker.define_wasi()

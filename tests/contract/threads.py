@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyodide_provider.core.run import Limits
 
 from . import programs as p
-from . import thread_libraries
+from . import thread_libraries, thread_stdin
 from .case import Case
 from .thread_programs import BOMB, COMPUTING, HOUR, RETURNING, SHARED, SPAWN, threaded, times
 
@@ -53,6 +53,29 @@ SPAWNING = [
             "(call $proc_exit (i32.load (i32.const 12)))",
         ),
         status=120,
+    ),
+    Case(
+        "three at once have ids of their own, which spawning them gave",
+        threaded(
+            "(i32.store offset=300 (i32.mul (local.get $argument) (i32.const 4)) (local.get $id)) (call $signal (i32.const 4))"
+            "(call $await (i32.const 8) (i32.const 1))"
+            "(i32.store offset=320 (i32.mul (local.get $argument) (i32.const 4)) (i32.add (local.get $argument) (i32.const 8)))"
+            "(call $signal (i32.const 16))",
+            times(3, "(i32.store offset=340 (i32.mul (local.get $n) (i32.const 4)) (call $spawn (local.get $n)))")
+            + "(call $await (i32.const 4) (i32.const 3)) (call $signal (i32.const 8))"
+            + "(call $await (i32.const 16) (i32.const 3))"
+            + times(
+                3,
+                "(call $must (i32.eq (i32.load offset=300 (i32.mul (local.get $n) (i32.const 4)))"
+                " (i32.load offset=340 (i32.mul (local.get $n) (i32.const 4)))))"
+                "(call $must (i32.eq (i32.load offset=320 (i32.mul (local.get $n) (i32.const 4)))"
+                " (i32.add (local.get $n) (i32.const 8))))",
+            )
+            + "".join(
+                f"(call $must (i32.ne (i32.load (i32.const {one})) (i32.load (i32.const {other}))))"
+                for one, other in ((300, 304), (304, 308), (300, 308))
+            ),
+        ),
     ),
     Case(
         "one after the other, more than may run at once",
@@ -349,6 +372,7 @@ THREADS = {
     "threads": SPAWNING,
     "threads share": SHARING,
     "threads end": ENDING,
+    "threads without stdin": thread_stdin.WITHOUT,
     "threads at limits": BOUNDS,
     "threads in C": IN_C,
     "threads in Rust": thread_libraries.IN_RUST,

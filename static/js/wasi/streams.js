@@ -7,6 +7,7 @@ import { Stat } from './stat.js';
 
 const FIRST_CAPACITY = 256;
 const TOLD_EVERY = 256 << 10; // bytes of input that were taken since that was told last
+const OPEN = 1000; // ms that an input which was not given stays open for threads, from the first read
 const EMPTY = new Uint8Array(0);
 
 /** A stream says that it is nothing in particular, so that no program takes it for a terminal. */
@@ -80,6 +81,29 @@ export class LiveInput extends Stream {
       this.source.wait(most);
       return performance.now() - began;
     });
+  }
+}
+
+/**
+ * Standard input of a program with threads that was given none: as a terminal at which nobody types, and which is closed then.
+ * Programs count on a thread that reads to leave the others their time.
+ */
+export class NoInput extends Stream {
+  /** When its end comes, by `performance.now()`. @type {number | null} */
+  #until = null;
+
+  /** @param {() => boolean} alone whether no other thread is left that could do anything @param {import('./host.js').Host} host */
+  constructor(alone, host) {
+    super(wasi.RIGHTS_FD_READ);
+    this.alone = alone;
+    this.host = host;
+  }
+
+  /** @param {number} size */
+  read(size) {
+    this.#until ??= performance.now() + OPEN;
+    if (size && performance.now() < this.#until && !this.alone()) this.host.pause(() => 0);
+    return EMPTY;
   }
 }
 

@@ -1,5 +1,6 @@
 /** One run of a program with threads, from its module to its end. */
 import { conclude, prepare } from '../run.js';
+import { Input, NoInput } from '../streams.js';
 import { Process } from './process.js';
 
 /**
@@ -10,7 +11,8 @@ import { Process } from './process.js';
  */
 export async function executeThreads(host, crew, threads, given) {
   const process = new Process(host, crew, { module: given.module, threads }, given.limits);
-  const ready = prepare(host, given);
+  const none = given.stdin instanceof Input && !given.stdin.rest.length;
+  const ready = prepare(host, none ? { ...given, stdin: new NoInput(() => process.alone, host) } : given);
   const from = performance.now();
   const { outcome, cpu } = await process.run();
   const seconds = (performance.now() - from) / 1000;

@@ -90,6 +90,11 @@ export class Process {
     return { outcome, cpu: this.#used };
   }
 
+  /** Whether there is one thread, at most. */
+  get alone() {
+    return this.#alive.size <= 1;
+  }
+
   get #running() {
     return this.#resolve !== null;
   }
