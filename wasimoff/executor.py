@@ -217,7 +217,11 @@ class Executor(concurrent.futures.Executor):
             self._open.add(future)
         self._bar.add(calls)
         future.add_done_callback(partial(self._ended, calls))
-        future._follow(self._client._start(coroutine))
+        try:
+            future._follow(self._client._start(coroutine))
+        except UsageError:
+            future.cancel()  # nobody waits for what never began
+            raise
         return future
 
     def _ended(self, calls: int, future: concurrent.futures.Future[Any]) -> None:

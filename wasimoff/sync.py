@@ -11,7 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar
@@ -28,6 +28,10 @@ from .storage import Progress
 from .task import NO_ENV, NO_ROOTS, AnyTask, Source, Task
 
 T = TypeVar("T")
+
+CLOSED = "this client is closed"
+ENDING = 5.0
+"""Seconds that what still runs may take to end when the client is closed."""
 
 
 class Client:
@@ -52,7 +56,8 @@ class Client:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=_turn, args=(self._loop,), name="wasimoff", daemon=True)
         self._thread.start()
-        self._finish = weakref.finalize(self, _finish, self._client, self._loop, self._thread)
+        self._process = os.getpid()
+        self._finish = weakref.finalize(self, _finish, self._client, self._loop, self._thread, self._process)
 
     @property
     def url(self) -> str:
@@ -163,15 +168,19 @@ class Client:
                 future.cancel()
 
     def _start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        if not self._finish.alive:
+        if not self._finish.alive or os.getpid() != self._process:
             work.close()
-            raise UsageError("this client is closed")
+            forked = "this client was made before a fork: make another one in each process"
+            raise UsageError(forked if self._finish.alive else CLOSED)
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         future = self._start(work)
         try:
             return future.result()
+        except CancelledError:
+            # Nobody but `close` cancels what a thread waits for.
+            raise UsageError(CLOSED) from None
         finally:
             future.cancel()
 
@@ -208,7 +217,10 @@ class _Window:
                 self._note(self._done.get())
             return None
         self._given += 1
-        return future.result()
+        try:
+            return future.result()
+        except CancelledError:
+            raise UsageError(CLOSED) from None
 
     def _note(self, index: int) -> None:
         self._ready[index if self._ordered else self._ended] = self.running.pop(index)
@@ -231,11 +243,19 @@ async def _close(client: AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
     try:
         await client.close()
     finally:
+        # Threads wait for these, maybe for an answer that never comes.
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=ENDING)
         loop.stop()
 
 
-def _finish(client: AsyncClient, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+def _finish(client: AsyncClient, loop: asyncio.AbstractEventLoop, thread: threading.Thread, process: int) -> None:
     """Runs once, at `close`, when the Client is collected (on any thread) or when the interpreter ends."""
+    if os.getpid() != process:
+        return  # a fork of who made it: the thread is not here
     asyncio.run_coroutine_threadsafe(_close(client, loop), loop)
     if threading.current_thread() is not thread:
         thread.join(10)

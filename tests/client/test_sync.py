@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 
 import pytest
@@ -154,6 +155,55 @@ def test_closing(peer: Peer) -> None:
         client.run("x")
     with pytest.raises(UsageError, match="closed"):
         client.submit(Task("x"))
+
+
+WAITS: dict[str, Callable[[Client], object]] = {
+    "run": lambda client: client.run(b"\0asm"),
+    "run_many": lambda client: list(client.run_many([Task(b"\0asm")] * 3)),
+    "follow": lambda client: list(client.follow(Task(b"\0asm"))),
+    "upload": lambda client: client.upload(b"\0asm"),
+    "status": lambda client: client.status(),
+}
+
+
+@pytest.mark.parametrize("call", WAITS)
+def test_closing_ends_what_other_threads_wait_for(call: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as threads:
+        client = Client(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        waiting = threads.submit(WAITS[call], client)
+        connection, _ = silent.accept()
+        with connection:
+            connection.recv(1)
+            client.close()
+            with pytest.raises(UsageError, match="this client is closed"):
+                waiting.result(10)
+
+
+def test_a_fork_is_told_to_make_a_client_of_its_own(peer: Peer) -> None:
+    code = f"""
+import os, wasimoff
+client, executor = wasimoff.Client({peer.url!r}), wasimoff.Executor({peer.url!r})
+client.run("x")
+child = os.fork()
+if not child:
+    for ask in (client.status, lambda: executor.submit(pow, 2, 2)):
+        try:
+            ask()
+        except wasimoff.UsageError as error:
+            print(error, flush=True)
+    executor.shutdown()
+    client.close()
+    with wasimoff.Client({peer.url!r}) as own:
+        print(own.run("x").ok, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(client.run("x").ok)
+client.close()
+executor.shutdown()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=False)
+    told = b"this client was made before a fork: make another one in each process\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, told * 2 + b"True\nTrue\n", b"")
 
 
 def test_a_forgotten_client_ends_its_thread(peer: Peer) -> None:
