@@ -133,7 +133,8 @@ async function bundle(script, more = {}) {
     write: false,
     logLevel: 'error',
   });
-  return result.outputFiles[0].contents;
+  // V8 does not see that an arrow function is called at once, and would parse all of it twice.
+  return Buffer.from(result.outputFiles[0].text.replace(/^("use strict";)?\(\(\)=>\{/, '$1(function(){'));
 }
 
 /** Scripts and styles of the pages, under an address that never changes what it gives. @returns {Promise<Files>} */
@@ -199,6 +200,8 @@ function digests(paths) {
   return Object.fromEntries(Object.entries(paths).map(([name, path]) => [name, [path, ref(path)]]));
 }
 
+const PROVIDER = 'import pyodide_provider.browser.main, pyodide_provider.browser.restored as restored; restored.answer_at_once(); del restored';
+
 async function main() {
   mkdirSync(VENDOR, { recursive: true });
   const cache = join(VENDOR, '.wheels');
@@ -213,7 +216,7 @@ async function main() {
   const manifest = {
     pyodide: interpreter,
     python: await python(wheels),
-    provider: await memory('provider', interpreter, wheels, 'import pyodide_provider.browser.main', new Map([['worker.js', await bundle('provider/worker.js', { alias })]])),
+    provider: await memory('provider', interpreter, wheels, PROVIDER, new Map([['worker.js', await bundle('provider/worker.js', { alias, define })]])),
     // The same script under two names: the broker gives them different content security policies.
     tasks: await memory('tasks', interpreter, new Map([['archive', taskArchive(ROOT, cache)]]), IMPORTED, new Map([['worker.js', task], ['open.js', task], ['native.js', native]])),
     page: await publish('page', await page()),

@@ -3,7 +3,7 @@
  *
  * Packed form (static/js/python/restore.js reads it), little endian: u32 magic, size of the heap, length of the head, number
  * of spans; the head (Pyodide's own header: which build, which objects); the spans (u32 offset, length); their bytes.
- * What lies outside of the spans is zero.
+ * What lies outside of the spans is as in a new instance: from the program's data, or zero.
  */
 import { join } from 'node:path';
 
@@ -34,7 +34,35 @@ export async function snapshot(folder, archives, script) {
   pyodide.runPython(script);
   pyodide.runPython(TIDY);
   sweep(/** @type {any} */ (pyodide)._module);
-  return pack(/** @type {any} */ (pyodide).makeMemorySnapshot());
+  return pack(/** @type {any} */ (pyodide).makeMemorySnapshot(), await blank(folder));
+}
+
+/**
+ * The memory of a new instance: after its program was instantiated, and when it can be restored. What its start changes is in
+ * both, so that it can be told from what is the same in each instance.
+ * @param {string} folder with Pyodide
+ * @returns {Promise<[Uint8Array, Uint8Array]>}
+ */
+async function blank(folder) {
+  const { loadPyodide } = await import(join(folder, 'pyodide.mjs'));
+  const { default: create } = await import(join(folder, 'pyodide.asm.mjs'));
+  /** @type {Uint8Array[]} */
+  const seen = [];
+  const createPyodideModule = async (/** @type {any} */ settings) => {
+    const instantiate = settings.instantiateWasm;
+    settings.instantiateWasm = (/** @type {any} */ imports, /** @type {(...made: any[]) => void} */ done) =>
+      instantiate(imports, (/** @type {WebAssembly.Instance} */ instance, /** @type {WebAssembly.Module} */ module) => {
+        seen.push(new Uint8Array(/** @type {any} */ (instance.exports).memory.buffer).slice());
+        done(instance, module);
+      });
+    seen.push((await create(settings)).HEAPU8.slice());
+    throw new Error('enough is seen');
+  };
+  const ended = loadPyodide(/** @type {any} */ ({ indexURL: folder, _loadSnapshot: new Uint8Array(4096), createPyodideModule }));
+  await ended.catch((/** @type {unknown} */ error) => {
+    if (seen.length !== 2) throw error;
+  });
+  return [seen[0], seen[1]];
 }
 
 /**
@@ -57,11 +85,11 @@ function sweep(module) {
   for (const [at] of taken) module._free(at);
 }
 
-/** @param {Uint8Array} made by Pyodide: its head, then the whole heap */
-function pack(made) {
+/** @param {Uint8Array} made by Pyodide: its head, then the whole heap @param {[Uint8Array, Uint8Array]} blank */
+function pack(made, blank) {
   const begin = new DataView(made.buffer, made.byteOffset).getUint32(4, true);
   const heap = made.subarray(begin);
-  const spans = [...used(heap)];
+  const spans = [...used(heap, blank)];
   const head = Buffer.alloc(16 + begin + spans.length * 8);
   [MAGIC, heap.length, begin, spans.length].forEach((value, index) => head.writeUInt32LE(value, index * 4));
   head.set(made.subarray(0, begin), 16);
@@ -73,16 +101,17 @@ function pack(made) {
 }
 
 /**
- * @param {Uint8Array} heap
- * @returns {Generator<[number, number]>} runs of pages that are not all zero
+ * @param {Uint8Array} heap @param {[Uint8Array, Uint8Array]} blank
+ * @returns {Generator<[number, number]>} runs of pages that are not as in every new instance
  */
-function* used(heap) {
-  const words = new BigUint64Array(heap.buffer, heap.byteOffset, heap.length / 8);
+function* used(heap, blank) {
+  const nothing = new Uint8Array(PAGE);
   let since = -1;
   for (let page = 0; page <= heap.length; page += PAGE) {
-    const zero = page === heap.length || words.subarray(page / 8, (page + PAGE) / 8).every((word) => word === 0n);
-    if (zero && since >= 0) yield [since, page - since];
-    if (zero) since = -1;
+    const of = (/** @type {Uint8Array} */ memory) => (page < memory.length ? memory.subarray(page, page + PAGE) : nothing);
+    const known = page === heap.length || blank.every((memory) => Buffer.compare(of(heap), of(memory)) === 0);
+    if (known && since >= 0) yield [since, page - since];
+    if (known) since = -1;
     else if (since < 0) since = page;
   }
 }

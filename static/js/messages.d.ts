@@ -171,7 +171,7 @@ export interface SlotReport {
 /** Both directions: a JSON header and the bytes that it points into; with an input, the memory for it. */
 export type SlotMessage = [header: string, body: Uint8Array<ArrayBuffer> | null, memory?: SharedArrayBuffer];
 
-// ---- page → provider worker
+// ---- page → provider worker: its settings in its address, as JSON behind the #; then commands
 
 /** Directories below static/vendor/. */
 export interface Manifest {
@@ -196,6 +196,8 @@ export interface Settings {
   manifest: Manifest;
   /** Whether Python may be restored from its memory snapshot. */
   snapshot: boolean;
+  /** Whether what that needs was kept here: where it was not, looking for it would only take time. */
+  kept: boolean;
   workers: number;
   connect: boolean;
   limits: Limits;
@@ -204,7 +206,6 @@ export interface Settings {
 }
 
 export type Command =
-  | { type: 'start'; settings: Settings }
   | { type: 'connect' }
   | { type: 'disconnect' }
   | { type: 'drain' }
@@ -230,6 +231,8 @@ export interface Status {
 export type Report =
   /** `slow`: why Python had to be started without its snapshot; empty when it was not. */
   | { type: 'booted'; seconds: number; slow: string }
+  /** The next start finds all that it needs here. */
+  | { type: 'kept' }
   | { type: 'status'; status: Status }
   | { type: 'log'; line: string }
   | { type: 'finished' }

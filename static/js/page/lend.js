@@ -165,7 +165,7 @@ class Lending {
     else if (report.type === 'booted') this.#booted(report);
     else if (report.type === 'finished') this.#finished();
     else if (report.type === 'failed') this.#crashed(report.reason);
-    else {
+    else if (report.type === 'status') {
       this.#status = report.status;
       this.pace.count(report.status.done + report.status.failed);
       if (this.#stage !== 'blocked') this.#enter(report.status.link, report.status.reason);

@@ -1,5 +1,7 @@
 /** The provider worker as the page sees it: started when it is needed, told what to do, heard. */
 
+import { remember, remembered } from './settings.js';
+
 /** @typedef {import('../messages.js').Command} Command */
 /** @typedef {import('../messages.js').Report} Report */
 
@@ -37,14 +39,17 @@ export class Provider {
     const manifest = told() ?? (await this.#manifest());
     if (start !== this.#starts) return false; // stopped meanwhile
     this.#build = JSON.stringify(manifest);
-    const worker = (this.#worker = new Worker(`${VENDOR}${manifest.provider}worker.js`, { name: 'provider' }));
-    worker.onmessage = (event) => this.#heard(event.data);
+    const { transport, storage, workers, snapshot } = chosen;
+    const pieces = `${manifest.pyodide}${manifest.provider}`;
+    /** @type {import('../messages.js').Settings} */
+    const settings = { transport, storage, workers, engine, vendor: VENDOR, manifest, snapshot, kept: remembered('kept') === pieces, connect: false, limits: LIMITS };
+    const url = `${VENDOR}${manifest.provider}worker.js#${encodeURIComponent(JSON.stringify(settings))}`;
+    const worker = (this.#worker = new Worker(url, { name: 'provider' }));
+    worker.onmessage = ({ data }) => (data.type === 'kept' ? remember('kept', pieces) : this.#heard(data));
     worker.onerror = (event) => {
       event.preventDefault();
       this.#heard({ type: 'failed', reason: event.message || 'the provider’s script could not be loaded' });
     };
-    const { transport, storage, workers, snapshot } = chosen;
-    this.send({ type: 'start', settings: { transport, storage, workers, engine, vendor: VENDOR, manifest, snapshot, connect: false, limits: LIMITS } });
     return true;
   }
 

@@ -34,7 +34,7 @@ function folder() {
  * @param {string} url
  * @returns {Promise<Uint8Array<ArrayBuffer> | null>} null: it is not kept here, not whole, or such files can't be had
  */
-export async function kept(url) {
+export async function find(url) {
   try {
     const handle = /** @type {Handle} */ (await (await folder()).getFileHandle(nameOf(url)));
     const access = await handle.createSyncAccessHandle({ mode: 'read-only' });
@@ -62,6 +62,7 @@ function read(access) {
 /**
  * Keeps these and nothing else. Gives way to all that happens meanwhile; what can't be kept is fetched again the next time.
  * @param {Map<string, Uint8Array>} files by URL
+ * @returns {Promise<boolean>} whether they are kept
  */
 export async function keep(files) {
   try {
@@ -77,8 +78,9 @@ export async function keep(files) {
         access.close();
       }
     }
+    return true;
   } catch {
-    // no room, or no such files here
+    return false; // no room, or no such files here
   }
 }
 

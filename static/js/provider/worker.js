@@ -1,4 +1,4 @@
-/** The provider worker: starts Python on the page's first message, then hands it the page's commands. */
+/** The provider worker: starts Python at once, as its address says, then hands it the page's commands. */
 import { boot } from './boot.js';
 import { host } from './host.js';
 
@@ -18,8 +18,6 @@ import { host } from './host.js';
 const PROTOCOL = 'wasimoff_provider_v1_protobuf';
 const scope = /** @type {import('../messages.js').WorkerScope} */ (/** @type {unknown} */ (globalThis));
 
-/** @type {Promise<Provider> | undefined} */
-let provider;
 /** What is to happen as soon as Python is up. @type {(() => void) | undefined} */
 let connect;
 
@@ -31,7 +29,7 @@ function tell(report) {
 /** @param {import('../messages.js').Settings} settings @returns {Promise<Provider>} */
 async function start(settings) {
   const began = performance.now();
-  const booted = boot(settings, (line) => tell({ type: 'log', line }));
+  const booted = boot(settings, (line) => tell({ type: 'log', line }), () => tell({ type: 'kept' }));
   // What Python will want first is on its way while it starts.
   const given = host(settings, PROTOCOL, tell);
   connect = () => {
@@ -51,13 +49,8 @@ async function start(settings) {
 
 /** @param {Command} command */
 async function obey(command) {
-  if (command.type === 'start') {
-    provider = start(command.settings);
-    await provider;
-    return;
-  }
   if (command.type === 'connect' && connect) return connect();
-  const python = await provider;
+  const python = await provider.catch(() => null); // which was told
   if (!python) return;
   if (command.type === 'workers') python.workers(command.count);
   else python[command.type]();
@@ -70,5 +63,8 @@ function fail(error) {
 
 /** @param {MessageEvent<Command>} event */
 scope.onmessage = (event) => void obey(event.data).catch(fail);
-globalThis.addEventListener('online', () => void provider?.then((python) => python.online()));
+globalThis.addEventListener('online', () => void provider.then((python) => python.online(), () => {}));
 globalThis.addEventListener('unhandledrejection', (event) => fail(event.reason));
+// Its settings are in its address: a message would come when the page's first layout is done.
+const provider = Promise.resolve(location.hash.slice(1)).then((settings) => start(JSON.parse(decodeURIComponent(settings))));
+provider.catch(fail);

@@ -31,22 +31,18 @@ export function read(packed) {
   return { head: packed.slice(16, 16 + head), size, spans, bytes };
 }
 
-/** @param {Module} module @param {Snapshot} snapshot */
+/** @param {Module} module that is new: what is in no span is in it already @param {Snapshot} snapshot */
 function fill(module, { size, spans, bytes }) {
   if (module.HEAPU8.length < size) module._emscripten_resize_heap(size);
   /** @type {Uint8Array} */
   const heap = module.HEAPU8;
   if (heap.length < size) throw new Error(`no memory for Python: ${size} bytes`);
-  const used = module._sbrk(0); // nothing was ever written above
-  let [at, end] = [0, 0];
+  let at = 0;
   for (let index = 0; index < spans.length; index += 2) {
     const [offset, length] = [spans[index], spans[index + 1]];
-    if (end < used) heap.fill(0, end, Math.min(offset, used));
     heap.set(bytes.subarray(at, at + length), offset);
     at += length;
-    end = offset + length;
   }
-  if (end < used) heap.fill(0, end, used);
 }
 
 /**
@@ -68,6 +64,7 @@ export async function restore(loadPyodide, create, packed, options, program, ada
     const broken = program ? give(settings, program, adapt) : new Promise(() => {});
     const [module, snapshot] = await Promise.all([Promise.race([create.then((it) => it(settings)), broken]), packed.then(read)]);
     fill(module, snapshot);
+    importAtOnce(module);
     head.set(snapshot.head);
     new DataView(head.buffer).setUint32(4, HEAD, true); // where the heap begins: there is none in here
     return module;
@@ -91,6 +88,20 @@ function give(settings, program, adapt) {
       return {};
     };
   });
+}
+
+/** Pyodide imports its core by a line of Python: without that, a restored interpreter starts without its compiler. @param {Module} module */
+function importAtOnce(module) {
+  const { API } = module;
+  const run = API.rawRun;
+  API.rawRun = (/** @type {string} */ code) => {
+    const at = module.stringToNewUTF8(/^import (\w+)$/.exec(code)?.[1] ?? '');
+    const found = module._PyImport_ImportModule(at);
+    module._free(at);
+    if (found) return [0, ''];
+    module._PyErr_Clear();
+    return run(code);
+  };
 }
 
 /**
