@@ -27,6 +27,8 @@ from wasimoff import AsyncClient
 from wasimoff.chromium import find
 
 KINDS = {"plain": "no", "snapshot": "yes"}
+SETTLE = 1.0
+"""Seconds that Chromium has before a visit for its own start, which on a fresh profile takes up to 300 ms of both cores."""
 LINGER = 1.5
 """Seconds that a visit lasts after the first task: what it keeps for the next one is written then."""
 
@@ -42,6 +44,7 @@ async def visit(playwright: Playwright, profile: str, url: str, client: AsyncCli
         task = asyncio.create_task(client.run(TESTING / "noop.wasm"))
         while (await client.status()).waiting < 1:  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.01)
+        await asyncio.sleep(SETTLE)
         began = time.perf_counter()
         await page.goto(f"{url}/#autoconnect=yes&workers=2&snapshot={KINDS[kind]}", wait_until="commit")
         connected = asyncio.create_task(page.wait_for_selector("html[data-link=connected]", state="attached", timeout=120_000))

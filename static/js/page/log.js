@@ -17,7 +17,7 @@ export class Log {
     const pinned = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 8;
     const item = document.createElement('p');
     const time = document.createElement('time');
-    time.textContent = new Date().toLocaleTimeString([], { hour12: false });
+    time.textContent = new Date().toTimeString().slice(0, 8);
     item.append(time, ` ${line}`);
     this.list.append(item);
     while (this.list.childElementCount > LINES) this.list.firstElementChild?.remove();

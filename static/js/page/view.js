@@ -1,6 +1,6 @@
 /** Shows the provider's state: words, numbers, lanes. Decides nothing. */
 import { button, element, html, say } from './elements.js';
-import { rateText } from './pace.js';
+import { countText, rateText } from './pace.js';
 import { CORES } from './settings.js';
 
 /** @typedef {import('../messages.js').Status} Status */
@@ -72,8 +72,8 @@ export class View {
 
   /** @param {Stage} stage @param {Status} status */
   #numbers(stage, status) {
-    say(html('done'), status.done.toLocaleString('en'));
-    say(html('failed'), status.failed.toLocaleString('en'));
+    say(html('done'), countText(status.done));
+    say(html('failed'), countText(status.failed));
     const up = stage === 'connected';
     say(html('peers'), up ? String(status.peers) : '–');
     say(html('throughput'), up ? rateText(status.throughput) : '–');
