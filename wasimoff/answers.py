@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import RemoteError, UntrustedResult
+from .memo import bloats
 from .remote import OWN
 
 
@@ -64,6 +65,8 @@ def read(data: bytes, own: Mapping[str, Any], trust: Trust) -> Answer:
 
 def load(data: bytes, own: Mapping[str, Any], trust: Trust) -> Any:
     """Unpickle one value; `own` are the functions and classes that were sent. Raises UntrustedResult."""
+    if bloats(data):
+        raise UntrustedResult("the provider's answer would take more memory than it has bytes for")
     try:
         return _Reader(data, own, trust).load()
     except UntrustedResult:
