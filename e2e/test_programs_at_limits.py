@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from e2e.hosts import KINDS, Host, lending
 from e2e.processes import TESTING, BrokerProcess
-from tests.contract.bombs import BOMBS
+from tests.contract.bombs import BOMBS, SLEEPS
 from tests.contract.thread_programs import BOMB, COMPUTING, FORKING
 from wasimoff import Client, Limits
 
@@ -73,6 +73,15 @@ def test_ten_times_in_a_row(client: Client, host: Host, name: str) -> None:
         assert (after.status, after.provider, after.attempt) == (0, host.kind, 1)
     if host.page:
         assert frames(host) > before, "the page drew nothing meanwhile"
+
+
+def test_who_sleeps_until_its_limit_has_used_little(client: Client, host: Host) -> None:
+    for _ in range(2):
+        result = client.run(client.upload(SLEEPS), limits=Limits(wall=1.0), timeout=PATIENCE)
+        assert result.error.startswith("time limit exceeded: ran for ")
+        assert result.usage is not None
+        assert result.usage.wall >= 1.0
+        assert result.usage.cpu < 0.5
 
 
 def frames(host: Host) -> int:

@@ -69,14 +69,14 @@ for (const count of [1, 4]) test(`no call of ${count} is lost, and each gets its
 
 test('what a thread slept is counted while it sleeps, too', async () => {
   const box = new Box();
-  box.fallAsleep();
+  box.sleep.fallAsleep();
   await new Promise((resolve) => setTimeout(resolve, 20));
-  const [first, second] = [box.slept, new Box(box.shared).slept];
+  const [first, second] = [box.sleep.slept, new Box(box.shared).sleep.slept];
   assert.ok(first > 10 && second >= first);
   box.answer(0);
-  const slept = box.slept;
+  const slept = box.sleep.slept;
   await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.equal(box.slept, slept);
+  assert.equal(box.sleep.slept, slept);
   box.clear();
-  assert.equal(box.slept, 0);
+  assert.equal(box.sleep.slept, 0);
 });

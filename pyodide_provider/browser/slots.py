@@ -66,8 +66,8 @@ class BrowserSlots:
             self._send(slot, *runs_message(runs))
 
     def cpu(self, slot: int, seconds: float) -> float:
-        # It can't be asked while it computes.
-        return seconds
+        # It can't be asked while it computes, but its sleep can be seen where we share memory.
+        return max(seconds - self._js_pool.slept(slot), 0.0)
 
     def put(self, slot: int, sequence: int, data: bytes, end: bool) -> None:
         self._js_pool.put(slot, sequence, self._js_bytes(data), end)

@@ -168,7 +168,7 @@ export interface SlotReport {
   output?: { key: number; stdout: Slice; stderr: Slice };
 }
 
-/** Both directions: a JSON header and the bytes that it points into; with an input, the memory for it. */
+/** Both directions: a JSON header and the bytes that it points into; with an input, or the beginning of a run, memory for it. */
 export type SlotMessage = [header: string, body: Uint8Array<ArrayBuffer> | null, memory?: SharedArrayBuffer];
 
 // ---- page → provider worker: its settings in its address, as JSON behind the #; then commands

@@ -54,6 +54,14 @@ WRITES_TO_BOTH = p.start(
     r'(data (i32.const 0) "\10\00\00\00\00\80\00\00")',
 )
 
+SLEEPS = p.start(
+    "(i32.store (i32.const 16) (i32.const 1)) (i64.store (i32.const 24) (i64.const 60_000_000_000))"
+    "(drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))",
+    '(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))',
+    p.MEMORY,
+)
+"""A minute."""
+
 BOMBS: dict[str, tuple[bytes, Limits, str]] = {
     "memory": (
         GROWS,

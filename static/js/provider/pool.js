@@ -1,6 +1,7 @@
 /** The WASI workers, by slot number. Python calls start, stop and post; what slots say goes straight into Python. */
 
 import { InputWriter, makeInput } from '../shared/input.js';
+import { Sleep } from '../shared/sleep.js';
 
 const START_SECONDS = 30;
 
@@ -8,6 +9,7 @@ const START_SECONDS = 30;
  * @typedef {object} Entry
  * @property {Worker} worker
  * @property {{key: number, writer: InputWriter} | null} input of the interactive run that it does, or has done last
+ * @property {Sleep | null} sleep of the run with a limit of time that began last
  * @property {ReturnType<typeof setTimeout>} overdue
  */
 
@@ -48,10 +50,12 @@ export class Pool {
   start(slot, header) {
     const worker = this.#ready.shift() ?? new Worker(this.url, { name: 'slot' });
     const overdue = setTimeout(() => this.#lose(slot, `it did not start within ${START_SECONDS} s`), START_SECONDS * 1000);
-    this.#entries.set(slot, { worker, input: null, overdue });
+    this.#entries.set(slot, { worker, input: null, sleep: null, overdue });
     worker.onmessage = (event) => {
       clearTimeout(overdue);
-      const [said, body] = /** @type {import('../messages.js').SlotMessage} */ (event.data);
+      const [said, body, memory] = /** @type {import('../messages.js').SlotMessage} */ (event.data);
+      const entry = this.#entries.get(slot);
+      if (memory && entry) entry.sleep = new Sleep(memory);
       this.#heard(slot, said, body ?? undefined);
     };
     worker.onerror = (event) => {
@@ -89,6 +93,11 @@ export class Pool {
     const memory = makeInput(room);
     entry.input = { key, writer: new InputWriter(memory) };
     entry.worker.postMessage([JSON.stringify({ input: key }), null, memory]);
+  }
+
+  /** @param {number} slot @returns {number} seconds that its run, which has a limit of time, has slept so far */
+  slept(slot) {
+    return (this.#entries.get(slot)?.sleep?.slept ?? 0) / 1000;
   }
 
   /** @param {number} slot @param {number} key @param {Uint8Array} data @param {boolean} end */

@@ -4,6 +4,7 @@ import { Descriptors } from './descriptors.js';
 import { Errno } from './errno.js';
 import { Fault } from './faults.js';
 import { fdCalls } from './fd_calls.js';
+import { Sleep } from '../shared/sleep.js';
 import { Guest } from './guest.js';
 import { pathCalls } from './path_calls.js';
 import { pollCalls } from './poll.js';
@@ -13,6 +14,8 @@ import { unstableCalls } from './unstable.js';
 export class Host extends WASI {
   guest = new Guest();
   slept = 0; // milliseconds that the program has slept
+  /** The same for others to see while it sleeps; null where workers share nothing. */
+  sleep = typeof SharedArrayBuffer === 'function' ? new Sleep() : null;
   /** What ended the program. Its `catch_all` may have caught it: then no call does anything any more. @type {unknown} */
   stopped = null;
   /** Since when a call that is made once more has waited, by the steady clock in ns. @type {number | null} */
@@ -43,6 +46,7 @@ export class Host extends WASI {
     this.stdin = descriptors[0];
     this.descriptors = new Descriptors(descriptors);
     this.slept = 0;
+    this.sleep?.clear();
     this.stopped = null;
     this.pausing = null;
     this.guest.detach();
@@ -51,7 +55,9 @@ export class Host extends WASI {
   /** Waits, within a call. @param {() => number} wait gives the milliseconds in which the processor was free */
   pause(wait) {
     this.pausing?.();
+    this.sleep?.fallAsleep();
     this.slept += wait();
+    this.sleep?.wake();
   }
 }
 

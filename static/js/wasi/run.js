@@ -46,6 +46,7 @@ export function execute(host, given) {
   const from = performance.now();
   const { outcome, memory } = start(host, given.module);
   const took = performance.now() - from;
+  host.sleep?.clear();
   return conclude(ready, given, outcome, { seconds: took / 1000, cpu: Math.max(took - host.slept, 0) / 1000, memory });
 }
 

@@ -33,7 +33,7 @@ export class Slot {
 
   /**
    * @param {import('../messages.js').StartField} start
-   * @param {(header: string, body: Uint8Array<ArrayBuffer>) => void} send
+   * @param {(header: string, body: Uint8Array<ArrayBuffer>, memory?: SharedArrayBuffer) => void} send
    */
   constructor(start, send) {
     this.limits = start.limits;
@@ -149,7 +149,7 @@ export class Slot {
   #begin(run, stdout, stderr) {
     if (!run.limits?.wall && !run.follow) return;
     this.outbox.flush();
-    this.send(JSON.stringify({ began: run.key }), NOTHING);
+    this.send(JSON.stringify({ began: run.key }), NOTHING, this.host.sleep?.shared);
     if (!run.follow) return;
     const follower = new Follower([stdout, stderr], (out, err) => this.#tell(run.key, out, err));
     this.host.pausing = () => follower.flush();

@@ -8,9 +8,10 @@ const NOTHING = new Uint8Array(0);
 /** @type {Slot | undefined} */
 let slot;
 
-/** @param {string} header @param {Uint8Array<ArrayBuffer>} body */
-function send(header, body) {
+/** @param {string} header @param {Uint8Array<ArrayBuffer>} body @param {SharedArrayBuffer} [memory] */
+function send(header, body, memory) {
   if (body.length) scope.postMessage([header, body], [body.buffer]);
+  else if (memory) scope.postMessage([header, null, memory]);
   else scope.postMessage([header, null]);
 }
 

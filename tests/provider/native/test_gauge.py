@@ -15,7 +15,7 @@ from pyodide_provider.core.events import RunBegan
 from pyodide_provider.core.run import Ended, Limits, Params
 from pyodide_provider.native import gauge
 from tests.contract import programs as p
-from tests.contract.bombs import BOMBS
+from tests.contract.bombs import BOMBS, SLEEPS
 from tests.contract.thread_programs import threaded, times
 
 from .rig import Rig, params, rig
@@ -54,12 +54,6 @@ async def test_of_nothing_that_has_begun(tmp_path: Path) -> None:
         assert made.slots.cpu(2, 9.0) == 0
 
 
-SLEEPS = p.start(
-    "(i32.store (i32.const 16) (i32.const 1)) (i64.store (i32.const 24) (i64.const 60_000_000_000))"
-    "(drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))",
-    '(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))',
-    p.MEMORY,
-)
 SPINNING = threaded("(call $spin)", f"{times(3, '(call $start (i32.const 0))')} (call $spin)")
 
 

@@ -3,13 +3,13 @@
  *
  * Whoever calls rings, and posts a message only when nobody is awake to hear it: a message costs more than most calls.
  */
+import { Sleep, SLEEP_SIZE } from '../../shared/sleep.js';
 
 const [ASKED, TAKEN, ANSWERED] = [1, 2, 3];
 const [STATE, CALL, RESULT, WIDE, COUNT] = [0, 1, 2, 3, 4];
 const ARGUMENTS = 5; // of 8 bytes
 const MOST_ARGUMENTS = 9; // path_open's
-const [SLEPT, ASLEEP_SINCE] = [14, 15]; // of 8 bytes, in ms
-const SIZE = 128;
+const SIZE = 112; // bytes, and then those that say how long the thread has slept
 const [AWAKE, RUNG] = [0, 1];
 
 /** @typedef {number | bigint} Value */
@@ -17,11 +17,12 @@ const [AWAKE, RUNG] = [0, 1];
 /** One call at a time, with arguments of 32 or 64 bits. */
 export class Box {
   /** @param {SharedArrayBuffer} [shared] */
-  constructor(shared = new SharedArrayBuffer(SIZE)) {
+  constructor(shared = new SharedArrayBuffer(SIZE + SLEEP_SIZE)) {
     this.shared = shared;
     this.fields = new Int32Array(shared);
     this.wide = new BigInt64Array(shared);
-    this.times = new Float64Array(shared);
+    /** Of the thread, by itself or until its call is answered: counted even if that never ends. */
+    this.sleep = new Sleep(shared, SIZE);
   }
 
   get asked() {
@@ -48,17 +49,6 @@ export class Box {
     return this.fields[RESULT];
   }
 
-  // Either side's: a thread sleeps by itself, or until its call is answered. The time is counted even if that never ends.
-
-  fallAsleep() {
-    this.times[ASLEEP_SINCE] ||= now();
-  }
-
-  wake() {
-    this.times[SLEPT] = this.slept;
-    this.times[ASLEEP_SINCE] = 0;
-  }
-
   // The slot's side.
 
   /** @returns {[number, Value[]]} the call and its arguments; it is to be answered, if ever, later or now */
@@ -76,16 +66,10 @@ export class Box {
 
   /** @param {number} result */
   answer(result) {
-    if (this.times[ASLEEP_SINCE]) this.wake();
+    if (this.sleep.asleep) this.sleep.wake();
     this.fields[RESULT] = result;
     Atomics.store(this.fields, STATE, ANSWERED);
     Atomics.notify(this.fields, STATE);
-  }
-
-  /** Milliseconds that its thread has slept. */
-  get slept() {
-    const since = this.times[ASLEEP_SINCE];
-    return this.times[SLEPT] + (since ? now() - since : 0);
   }
 
   clear() {
@@ -122,9 +106,4 @@ export class Bell {
     Atomics.store(this.fields, AWAKE, 0);
     return this.rung === heard || Atomics.exchange(this.fields, AWAKE, 1) === 1;
   }
-}
-
-/** By a clock that all workers share. */
-function now() {
-  return performance.timeOrigin + performance.now();
 }

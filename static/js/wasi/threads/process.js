@@ -169,7 +169,7 @@ export class Process {
   /** Nobody waits here: a call for input that has not come is made once more. @param {Call} call */
   #sleep(call) {
     this.host.stopped = null;
-    call.box.fallAsleep();
+    call.box.sleep.fallAsleep();
     this.#asleep.push(call);
     this.#look ??= setTimeout(() => {
       this.#look = undefined;
@@ -208,5 +208,5 @@ function shared({ minimum, maximum }, limit) {
 
 /** @param {Hand} hand */
 function busyTime({ began, box }) {
-  return Math.max(performance.now() - began - box.slept, 0);
+  return Math.max(performance.now() - began - box.sleep.slept, 0);
 }

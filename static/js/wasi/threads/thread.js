@@ -70,9 +70,9 @@ export class Thread {
   /** Sleeps here when it waits for clocks alone. @param {number[]} args @returns {number | undefined} */
   #poll(args) {
     if (!allClocks(this.#host, args[0], args[2])) return undefined;
-    this.box.fallAsleep();
+    this.box.sleep.fallAsleep();
     const errno = /** @type {(...args: number[]) => number} */ (this.#host.wasiImport.poll_oneoff)(...args);
-    this.box.wake();
+    this.box.sleep.wake();
     return errno;
   }
 }
