@@ -11,7 +11,7 @@ from itertools import count
 
 from aiohttp import web
 
-from broker import blobs_api, pages, pip, python_packages, run_api, status, tasks_api
+from broker import blobs_api, metrics, pages, pip, python_packages, run_api, status, tasks_api
 from broker.blobs import Blobs
 from broker.client_socket import ClientSocket
 from broker.core.task import Provider
@@ -95,6 +95,7 @@ class Broker:
             *blobs_api.routes(self.blobs, self.settings),
             *python_packages.routes(self.packages),
             *status.routes(self.dispatcher, VERSION),
+            *metrics.routes(self.dispatcher, self.blobs, self.settings.metrics),
             *pages.routes(self.settings, VERSION),
         ]
 

@@ -15,7 +15,7 @@ DOCS = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
 
 
 async def test_the_routes_of_the_broker_are_those_of_the_document():
-    broker = Broker(Settings(http_listen=Address("127.0.0.1", 0), filestorage=None))
+    broker = Broker(Settings(http_listen=Address("127.0.0.1", 0), filestorage=None, metrics=True))
     await broker.start()
     try:
         served = {
