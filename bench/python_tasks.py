@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -101,12 +101,14 @@ def spent(pid: int) -> float:
 
 
 def browsers(pid: int) -> Iterator[int]:
-    """Chromium's processes below that one, all of whose threads may have children."""
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (thread / "children").read_text().split()):
-            if "chrom" in Path(f"/proc/{child}/cmdline").read_text():
-                yield child
-            yield from browsers(child)
+    """Chromium's processes below that one, all of whose threads may have children. Threads come and go meanwhile."""
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                for child in map(int, (thread / "children").read_text().split()):
+                    if "chrom" in Path(f"/proc/{child}/cmdline").read_text():
+                        yield child
+                    yield from browsers(child)
 
 
 def measure(name: str, tasks: int, workers: int) -> None:

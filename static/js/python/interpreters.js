@@ -134,14 +134,16 @@ export class Interpreters {
       spare.worker.terminate();
       throw new Broken('stopped');
     }
-    if (!network) this.#handed(busy.slot, !whole);
     busy.worker = spare.worker;
     /** @type {Partial<import('../messages.js').RunLimits> & import('../messages.js').Limits} */
     const limits = { ...this.limits, ...field.limits };
     const memory = Math.min(limits.memory || MEMORY, MOST_MEMORY);
     /** @type {PythonOrder} */
     const order = { ...field, limits: { output: limits.output, files: limits.files, memory, wall: limits.wall } };
-    return converse(spare.worker, order, parts, tell);
+    const ended = converse(spare.worker, order, parts, tell);
+    // Only now, for it has the next one started.
+    if (!network) this.#handed(busy.slot, !whole);
+    return ended;
   }
 
   /** What a task is given, as bytes. @param {PythonField} field @param {Uint8Array<ArrayBuffer>} body @param {boolean} equipped */

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pyodide_provider.errors import UsageError
-from pyodide_provider.native.python import fence, node
+from pyodide_provider.native.python import fence, launch, node
 from pyodide_provider.native.python.node import Launcher, Node, find
 
 CLOSE = """
@@ -98,7 +98,7 @@ def test_the_kernels_fence_alone(here: Node, tmp_path: Path, ear: socket.socket,
     launcher._boot = CLOSE + script(tmp_path, ear, victim)
     found = tried(launcher, tmp_path / "errors")
     assert found.pop("compute") == "42"
-    assert found.pop("env") == "{}", "nothing of the provider's environment"
+    assert json.loads(found.pop("env")) == launch.ENVIRON, "nothing of the provider's environment"
     assert {name: what for name, what in found.items() if not what.startswith("refused")} == {}
     assert victim.poll() is None
     assert not (tmp_path / "written").exists()
