@@ -216,7 +216,7 @@ async function main() {
   const manifest = {
     pyodide: interpreter,
     python: await python(wheels),
-    provider: await memory('provider', interpreter, wheels, PROVIDER, new Map([['worker.js', await bundle('provider/worker.js', { alias, define })]])),
+    provider: await memory('provider', interpreter, wheels, PROVIDER, new Map([['worker.js', await bundle('provider/worker.js', { alias })]])),
     // The same script under two names: the broker gives them different content security policies.
     tasks: await memory('tasks', interpreter, new Map([['archive', taskArchive(ROOT, cache)]]), IMPORTED, new Map([['worker.js', task], ['open.js', task], ['native.js', native]])),
     page: await publish('page', await page()),

@@ -5,8 +5,6 @@
  * All that is needed is asked for at the same time; all URLs hold a hash, so what is kept is never stale.
  */
 import { loadPyodide } from 'pyodide';
-// @ts-ignore - generated, without types
-import create from 'pyodide/pyodide.asm.mjs';
 import { restore } from '../python/restore.js';
 import { find, forget, keep } from './kept.js';
 
@@ -34,14 +32,15 @@ export async function boot({ vendor, manifest, snapshot, kept }, print, told) {
   const pieces = new Pieces(kept);
   const program = pieces.get(`${indexURL}pyodide.asm.wasm`).then((it) => WebAssembly.compile(it));
   const packed = pieces.get(`${vendor}${manifest.provider}snapshot.bin`);
-  program.catch(() => {}); // told when it is awaited
+  const create = emscripten(indexURL);
+  for (const promise of [program, create]) promise.catch(() => {}); // told when it is awaited
   /** @type {(library: Bytes) => void} */
   let rest = () => {};
   /** @type {Bytes} */
   const library = new Promise((resolve) => (rest = resolve));
   const known = { 'pyodide.asm.wasm': async () => new Response(''), 'python_stdlib.zip': async () => new Response(await library) };
   try {
-    const pyodide = await answered(known, () => restore(loadPyodide, Promise.resolve(create), packed, options, program));
+    const pyodide = await answered(known, () => restore(loadPyodide, create, packed, options, program));
     setTimeout(() => {
       rest(pieces.get(`${indexURL}python_stdlib.zip`));
       pieces.keep().then((all) => all && told(), () => {}); // a server that is gone: the next start asks again
@@ -109,9 +108,17 @@ async function answered(known, start) {
   }
 }
 
+/**
+ * Pyodide's larger half. It is no part of this worker's script: parsing it would come before all else.
+ * @param {string} [indexURL] @returns {Promise<import('../python/restore.js').Create>}
+ */
+async function emscripten(indexURL) {
+  return (await import(`${indexURL}pyodide.asm.mjs`)).default;
+}
+
 /** @param {Options} options @param {string} lockFileURL which names our wheels, beside it, and their digests */
 async function plain(options, lockFileURL) {
-  const createPyodideModule = (await import(`${options.indexURL}pyodide.asm.mjs`)).default;
+  const createPyodideModule = await emscripten(options.indexURL);
   const pyodide = await loadPyodide(/** @type {any} */ ({ ...options, createPyodideModule, lockFileURL, packages: ['pyodide-provider'] }));
   const missing = Object.keys(pyodide.lockfile.packages).filter((name) => !(name in pyodide.loadedPackages));
   if (missing.length) throw new Error(`${missing.join(', ')} could not be loaded as ${lockFileURL} has it`);

@@ -29,9 +29,9 @@ function tell(report) {
 /** @param {import('../messages.js').Settings} settings @returns {Promise<Provider>} */
 async function start(settings) {
   const began = performance.now();
-  const booted = boot(settings, (line) => tell({ type: 'log', line }), () => tell({ type: 'kept' }));
   // What Python will want first is on its way while it starts.
   const given = host(settings, PROTOCOL, tell);
+  const booted = boot(settings, (line) => tell({ type: 'log', line }), () => tell({ type: 'kept' }));
   connect = () => {
     settings.connect = true;
     given.socket.prepare();
