@@ -60,7 +60,7 @@ class Broker:
         self.dispatcher = Dispatcher(settings.policy(), inlining)
         self._gatherer = Gatherer()
         self.tasks = Tasks(self.dispatcher, self.blobs, Caps(settings), inlining)
-        self.jobs = Jobs(self.tasks, self.blobs, settings.max_job)
+        self.jobs = Jobs(self.tasks, self.blobs, settings.max_job, settings.queue_bytes)
         app = web.Application(client_max_size=settings.max_body, middlewares=pages.middlewares(settings))
         app.add_routes(self._routes())
         self._runner = web.AppRunner(

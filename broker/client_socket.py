@@ -195,11 +195,11 @@ class ClientSocket:
     async def _store(self, sequence: int, request: pb.Filesystem.Upload.Request) -> None:
         self._outbox.send(codec.response(sequence, await self._jobs.upload(request)))
 
-    def _job(self, sequence: int, request: pb.Task.Wasip1.JobRequest, _: int) -> None:
-        self._chore(sequence, request.info.id, self._run_job(sequence, request))
+    def _job(self, sequence: int, request: pb.Task.Wasip1.JobRequest, size: int) -> None:
+        self._chore(sequence, request.info.id, self._run_job(sequence, request, size))
 
-    async def _run_job(self, sequence: int, request: pb.Task.Wasip1.JobRequest) -> None:
-        self._outbox.send(codec.response(sequence, await self._jobs.run(request, self._requester)))
+    async def _run_job(self, sequence: int, request: pb.Task.Wasip1.JobRequest, size: int) -> None:
+        self._outbox.send(codec.response(sequence, await self._jobs.run(request, self._requester, size)))
 
     def _chore(self, sequence: int, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Do what can't be done at once, beside the reading; a Cancel of that name stops it."""

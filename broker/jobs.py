@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ MAX_RESULTS = 256 << 20
 """Bytes of results that one answer may carry; a task whose result would go past it has that as its error."""
 WINDOW = 512
 """Tasks of one job that wait or run at a time: enough to keep everyone busy, few enough to leave others room."""
+JOB_RETRY_SECONDS = 5
 RETRY_SECONDS = 1.0
 """After which a job looks for room again in a queue that others have filled."""
 
@@ -27,10 +29,13 @@ RETRY_SECONDS = 1.0
 class Jobs:
     """`run` answers a JobRequest; `upload` an Upload."""
 
-    def __init__(self, tasks: Tasks, blobs: Blobs, max_tasks: int) -> None:
+    def __init__(self, tasks: Tasks, blobs: Blobs, max_tasks: int, max_bytes: int) -> None:
+        """`max_bytes`: of all requests that are under way, unless it is one alone."""
         self._tasks = tasks
         self._blobs = blobs
         self._max_tasks = max_tasks
+        self._max_bytes = max_bytes
+        self._bytes = 0
 
     async def upload(self, request: pb.Filesystem.Upload.Request) -> pb.Filesystem.Upload.Response:
         """Keep the uploaded file; its `ref`, if given, becomes an alias. Raises Refused."""
@@ -40,13 +45,22 @@ class Jobs:
         return pb.Filesystem.Upload.Response(ref=blob.ref)
 
     async def run(
-        self, request: pb.Task.Wasip1.JobRequest, requester: str, deadline: float | None = None
+        self, request: pb.Task.Wasip1.JobRequest, requester: str, size: int, deadline: float | None = None
     ) -> pb.Task.Wasip1.JobResponse:
-        """All tasks' results in order. A task that is refused or lost has its reason as `error`; cancelling cancels all."""
+        """All tasks' results in order. A task that is refused or lost has its reason as `error`; cancelling cancels all.
+
+        `size` is that of the request in bytes. Raises Refused.
+        """
         if len(request.tasks) > self._max_tasks:
             raise Refused("invalid_argument", f"{len(request.tasks)} tasks in one job, at most {self._max_tasks} are taken")
-        work = _Job(self._tasks, request, requester, deadline)
-        return await work.run()
+        if self._bytes and self._bytes + size > self._max_bytes:
+            text = f"jobs under way hold {self._bytes} bytes, this one has {size}, all together may have {self._max_bytes}"
+            raise Refused("resource_exhausted", text, JOB_RETRY_SECONDS)
+        self._bytes += size
+        try:
+            return await _Job(self._tasks, request, requester, deadline).run()
+        finally:
+            self._bytes -= size
 
 
 class _Job:
@@ -98,10 +112,12 @@ class _Job:
         if self._feeding:
             return
         self._feeding = True
-        while self._todo and len(self._open) < WINDOW:
-            if self._later is not None:
-                break
-            self._submit(self._todo.popleft())
+        while self._todo and len(self._open) < WINDOW and self._later is None:
+            if self._tasks.full and self._may_wait():
+                # Before a task is put together, which may be large.
+                self._look_later()
+            else:
+                self._submit(self._todo.popleft())
         self._feeding = False
         if not self._todo and not self._open and not self._finished.done():
             self._finished.set_result(None)
@@ -142,12 +158,22 @@ class _Job:
             self._results[index] = response
         elif outcome.code == "resource_exhausted" and not self._finished.done():
             self._todo.appendleft(index)
-            if self._later is None:
-                self._later = self._loop.call_later(RETRY_SECONDS, self._feed_again)
+            self._look_later()
             return
         else:
             self._results[index] = pb.Task.Wasip1.Response(error=f"{outcome.code}: {outcome.message}")
         self._feed_again()
+
+    def _may_wait(self) -> bool:
+        """Whether a task that is not taken now may be taken later."""
+        qos = self._request.qos
+        over = self._deadline is not None and self._deadline <= self._loop.time()
+        late = qos.HasField("deadline") and qos.deadline.seconds + qos.deadline.nanos / 1e9 <= time.time()
+        return not (qos.immediate or over or late)
+
+    def _look_later(self) -> None:
+        if self._later is None:
+            self._later = self._loop.call_later(RETRY_SECONDS, self._feed_again)
 
     def _feed_again(self) -> None:
         """There may be room: a task of ours has ended, or time has passed."""

@@ -64,6 +64,12 @@ class Tasks:
         self._numbers = count(1)
         self._most = dispatcher.state.policy.queue_bytes
 
+    @property
+    def full(self) -> bool:
+        """Whether a task that came now would be refused, since others hold what may be held."""
+        state = self._dispatcher.state
+        return not state.draining and (state.held_bytes > self._most or state.waiting >= state.policy.queue_limit)
+
     async def store(self, params: Params) -> None:
         """Put files that came inline into the storage, and refer to them instead. Raises Refused when one can't be kept."""
         for what, file in inline(params):

@@ -34,8 +34,8 @@ def routes(tasks: Tasks, jobs: Jobs) -> list[web.RouteDef]:
         return await connect.write(request, response, as_json)
 
     async def run_job(request: web.Request) -> web.Response:
-        message, as_json, _ = await connect.read(request, pb.Task.Wasip1.JobRequest)
-        response = await jobs.run(message, requester(request), connect.deadline(request))
+        message, as_json, size = await connect.read(request, pb.Task.Wasip1.JobRequest)
+        response = await jobs.run(message, requester(request), size, connect.deadline(request))
         return await connect.write(request, response, as_json)
 
     async def upload(request: web.Request) -> web.Response:

@@ -292,3 +292,40 @@ async def test_a_lost_provider_loses_no_task_of_a_job(w: World):
     response = await asked
     assert outputs(response) == [f"{n}" for n in range(20)]
     assert sorted(r.info.attempt for r in response.tasks) == [1] * 16 + [2] * 4
+
+
+async def test_jobs_may_hold_so_many_bytes_together():
+    async with world(queue_bytes=1 << 20) as w:
+        client, other = await w.client(), await w.client()
+        large = job(Params(args=["1"]), parent=Params(binary=pb.File(ref="app"), stdin=bytes(700_000)))
+        await client.request(large)
+        await until(lambda: w.state.waiting)
+        assert (await other.run(large)).error.startswith("resource_exhausted: jobs under way hold 700")
+        status, body = await w.post("RunWasip1Job", large)
+        assert (status, b"jobs under way hold 700" in body) == (429, True)
+        provider = await w.provider()
+        w.serve(provider)
+        await client.next()
+        assert outputs(await run(w, large)) == ["out"]
+
+
+async def test_a_job_that_finds_no_room_puts_no_task_together(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jobs, "RETRY_SECONDS", 0.02)
+    merged: list[Params] = []
+    monkeypatch.setattr(jobs, "merge", lambda parent, task: merged.append(task) or merge(parent, task))
+    async with world(queue_limit=1) as w:
+        client, other = await w.client(), await w.client()
+        await other.request(task("app"))
+        await until(lambda: w.state.waiting)
+        await client.request(job(*numbered(3)))
+        await asyncio.sleep(0.3)
+        assert merged == []
+        late = Timestamp()
+        late.FromMilliseconds(int(time.time() * 1000) + 1000)
+        response = await run(w, job(*numbered(2), qos=pb.Task.QoS(deadline=late)))
+        assert [r.error.partition(":")[0] for r in response.tasks] == ["deadline_exceeded"] * 2
+        provider = await w.provider()
+        w.serve(provider)
+        answers = [await client.next(), await other.next()]
+        assert all(answer.payload.value for answer in answers)
+        assert 3 + 2 <= len(merged) < 10
