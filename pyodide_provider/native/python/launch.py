@@ -9,11 +9,12 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import signal
-import socket
 import struct
 import sys
+from _socket import SCM_RIGHTS, SOL_SOCKET, socket  # `socket` and `signal` take as long to import as all else here
 
+IGNORED = 1
+SIGINT, SIGKILL, SIGTERM, SIGXFSZ = 2, 9, 15, 25
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 SECCOMP = {"x86_64": 317, "aarch64": 277}
 SET_MODE_FILTER, NEW_LISTENER = 1, 8
@@ -33,16 +34,15 @@ class Program(ctypes.Structure):
 
 def main(parent: str, channel: str, program: str, *command: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
     if os.getppid() != int(parent):
         return
-    # A terminal's Ctrl-C and a service manager's SIGTERM are for the parent.
-    for terminal in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(terminal, signal.SIG_IGN)
+    # A terminal's Ctrl-C and a service manager's SIGTERM are for the parent. Too large a file is an error like others.
+    for number in (SIGINT, SIGTERM, SIGXFSZ):
+        libc.signal(number, ctypes.c_void_p(IGNORED))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Of files it has only what it says of its own errors.
     resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_ERRORS, MAX_ERRORS))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(FIRST_TO_GO)
@@ -50,15 +50,15 @@ def main(parent: str, channel: str, program: str, *command: str) -> None:
         pass
     steps = bytes.fromhex(program)
     filter = Program(len(steps) // 8, steps)
-    ours = socket.socket(fileno=int(channel))
+    ours = socket(fileno=int(channel))
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "new rights can't be given up")
-    number = SECCOMP[os.uname().machine]
-    listener = libc.syscall(number, SET_MODE_FILTER, NEW_LISTENER, ctypes.byref(filter))
+    seccomp = SECCOMP[os.uname().machine]
+    listener = libc.syscall(seccomp, SET_MODE_FILTER, NEW_LISTENER, ctypes.byref(filter))
     if listener < 0:
         raise OSError(ctypes.get_errno(), "the kernel has no fence (seccomp with a listener) for us")
     # Until our parent has it, nothing passes but what is on the list.
-    ours.sendmsg([b"F"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))])
+    ours.sendmsg([b"F"], [(SOL_SOCKET, SCM_RIGHTS, struct.pack("i", listener))])
     os.execve(command[0], command, ENVIRON)
 
 
