@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,7 +19,11 @@ from .kept import Kept
 MAX_FILES = 100_000
 MAX_BYTES = 4 * 2**30
 """What `extract` unpacks, at most."""
+MAX_DIRECTORY = 32 * 2**20
+"""Bytes of a zip's list of entries: all of it is read before anything else is known of it."""
 CHUNK = 2**20
+END, LOCATOR, END64 = struct.Struct("<4s8xL4xH"), struct.Struct("<4s4xQ4x"), struct.Struct("<4s36xQ8x")
+"""The records at a zip's end (APPNOTE 4.3.14 to 4.3.16), and of what is in them the size of the list, or where the last is."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """One time for all entries, so that equal folders give equal bytes and are uploaded once."""
 
@@ -72,7 +77,7 @@ def extract(blob: bytes | Kept, folder: Path, max_files: int = MAX_FILES, max_by
     links, doubled names, too many files, and when more than `max_bytes` come out of it.
     """
     try:
-        with blob.open() if isinstance(blob, Kept) else io.BytesIO(blob) as file, zipfile.ZipFile(file) as archive:
+        with blob.open() if isinstance(blob, Kept) else io.BytesIO(blob) as file, _opened(file) as archive:
             entries = archive.infolist()
             if len(entries) > max_files:
                 raise ArchiveError(f"the zip has {len(entries)} entries, at most {max_files} are unpacked")
@@ -82,6 +87,28 @@ def extract(blob: bytes | Kept, folder: Path, max_files: int = MAX_FILES, max_by
         raise ArchiveError(f"the zip can't be read: {error}") from None
     except OSError as error:
         raise ArchiveError(f"can't unpack to {str(folder)!r}: {error.strerror or error}") from None
+
+
+def _opened(file: IO[bytes]) -> zipfile.ZipFile:
+    """Raises ArchiveError for one whose list of entries would take much memory."""
+    size = file.seek(0, io.SEEK_END)
+    begin = max(0, size - END.size - 0xFFFF - LOCATOR.size - END64.size)
+    file.seek(begin)
+    tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or at + END.size > len(tail):
+        raise zipfile.BadZipFile("File is not a zip file")
+    listed = END.unpack_from(tail, at)[1]
+    locator = at - LOCATOR.size
+    if locator >= 0 and tail.startswith(b"PK\6\7", locator):
+        end64 = locator - END64.size
+        # Where it says that it is, and where zipfile looks for it.
+        if end64 < 0 or LOCATOR.unpack_from(tail, locator)[1] != begin + end64 or not tail.startswith(b"PK\6\6", end64):
+            raise zipfile.BadZipFile("the end of its directory is not where it says")
+        listed = END64.unpack_from(tail, end64)[1]
+    if listed > MAX_DIRECTORY:
+        raise ArchiveError(f"the zip's list of entries has {listed} bytes, at most {MAX_DIRECTORY} are read")
+    return zipfile.ZipFile(file)
 
 
 def _targets(entries: list[zipfile.ZipInfo], folder: Path) -> dict[Path, zipfile.ZipInfo]:

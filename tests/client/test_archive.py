@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import zipfile
 from contextlib import suppress
 from io import BytesIO
@@ -73,6 +74,28 @@ def test_too_many_files_are_refused(tmp_path: Path) -> None:
     blob = zipped(*((str(n), b"") for n in range(20)))
     with pytest.raises(ArchiveError, match="20 entries"):
         extract(blob, tmp_path / "in", max_files=19)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_list_of_entries_without_end_is_refused_before_it_is_read(tmp_path: Path, large: bool) -> None:
+    entry = struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
+    listed = entry * 1_000_000
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 10**6, 10**6, len(listed), 0)
+    end64 += struct.pack("<4sLQL", b"PK\6\7", 0, len(listed), 1)
+    size = 0xFFFFFFFF if large else len(listed)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, size, 0, 0)
+    with pytest.raises(ArchiveError, match="the zip's list of entries has 47000000 bytes, at most 33554432 are read"):
+        extract(listed + (end64 if large else b"") + end, tmp_path / "out")
+
+
+def test_a_zip_of_many_entries_is_read(tmp_path: Path) -> None:
+    many = BytesIO()
+    with zipfile.ZipFile(many, "w") as archive:
+        for number in range(66_000):
+            archive.writestr(f"{number}", b"")
+    assert b"PK\6\7" in many.getvalue()
+    with pytest.raises(ArchiveError, match="the zip has 66000 entries, at most 1000 are unpacked"):
+        extract(many.getvalue(), tmp_path / "out", max_files=1000)
 
 
 def test_a_name_twice_is_refused(tmp_path: Path) -> None:
