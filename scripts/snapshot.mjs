@@ -28,6 +28,8 @@ del gc, linecache, sys, tempfile
  */
 export async function snapshot(folder, archives, script) {
   const { loadPyodide } = await import(join(folder, 'pyodide.mjs'));
+  // A program knows what started it, and would tell all the world where that is on this machine.
+  process.argv[1] = '/usr/bin/python3';
   const pyodide = await loadPyodide({ indexURL: folder, _makeSnapshot: true });
   const sitePackages = pyodide.runPython('import site; site.getsitepackages()[0]');
   for (const archive of archives) pyodide.unpackArchive(Uint8Array.from(archive), 'zip', { extractDir: sitePackages });

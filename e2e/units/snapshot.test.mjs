@@ -41,6 +41,10 @@ test('a task finds imported what most import, and nothing that is to be differen
   assert.equal(pyodide.runPython('import decimal; str(decimal.Decimal(1) / 7)'), '0.1428571428571428571428571429');
 });
 
+test('where it was built is not in it', () => {
+  for (const bytes of [packed, tasks]) assert.equal(Buffer.from(bytes).indexOf(ROOT), -1);
+});
+
 test('a snapshot that is none, or cut off, is refused', () => {
   assert.throws(() => read(new Uint8Array(8)), /no memory snapshot/);
   assert.throws(() => read(packed.subarray(4)), /no memory snapshot/);
