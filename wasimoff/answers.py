@@ -80,13 +80,25 @@ class _Reader(pickle.Unpickler):
         super().__init__(io.BytesIO(data))
         self._own = own
         self._trust = trust
+        self._left = SPARE + 4 * len(data)
+        """Elements that may still be copied: what stands in a pickle once may be named in it very often."""
+
+    def _copying(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*arguments: Any) -> Any:
+            self._left -= sum(len(argument) for argument in arguments if isinstance(argument, _SIZED))
+            if self._left < 0:
+                raise UntrustedResult("the provider's answer copies far more than it has bytes for")
+            return make(*arguments)
+
+        return made
 
     def find_class(self, module: str, name: str) -> Any:
         if self._trust.everything:
             return super().find_class(module, name)
-        known = PLAIN.get((MOVED.get(module, module), name))
+        key = (MOVED.get(module, module), name)
+        known = PLAIN.get(key)
         if known is not None:
-            return known
+            return self._copying(known) if key in COPIES else known
         found = _exception(module, name) or self._named(module, name)
         if found is None:
             raise UntrustedResult(_refusal(f"{module}.{name}"))
@@ -207,6 +219,7 @@ PLAIN: Mapping[tuple[str, str], Any] = {
     ("collections", "Counter"): _empty(collections.Counter),
     ("collections", "deque"): _empty(collections.deque),
     ("collections", "defaultdict"): _defaultdict,
+    ("array", "array"): "array",  # which the next one is given, and nothing else may call
     ("array", "_array_reconstructor"): lambda cls, code, kind, data: _array(code, kind, data),
     **{("datetime", name): getattr(datetime, name) for name in ("date", "datetime", "time", "timedelta", "timezone")},
     ("decimal", "Decimal"): decimal.Decimal,
@@ -218,6 +231,13 @@ PLAIN: Mapping[tuple[str, str], Any] = {
     ("types", "SimpleNamespace"): types.SimpleNamespace,
 }
 """Plain data, and functions in place of constructors that a number could make run for ever."""
+COPIES = frozenset({
+    ("builtins", "bytearray"), ("_codecs", "encode"), ("collections", "OrderedDict"), ("collections", "Counter"),
+    ("collections", "deque"), ("array", "_array_reconstructor"), ("decimal", "Decimal"), ("fractions", "Fraction"),
+})  # fmt: skip
+"""Those of them that copy what they are given."""
+SPARE = 4096
+_SIZED = (str, bytes, bytearray, list, tuple, dict, set, frozenset, collections.deque)
 MOVED = {"pathlib._local": "pathlib", "pathlib._abc": "pathlib"}
 
 

@@ -1,7 +1,10 @@
-"""Pickles whose numbers are larger than they are: found, wherever they are; honest ones of any protocol are not."""
+"""Pickles that take far more memory than they have bytes for are refused, wherever that is in them; honest ones are not."""
 
 from __future__ import annotations
 
+import array
+import collections
+import decimal
 import pickle
 import struct
 from typing import Any
@@ -57,6 +60,25 @@ def test_those_with_many_numbers_neither() -> None:
     value = [[text] for text in map(str, range(100_000))]
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         assert not bloats(pickle.dumps(value, protocol))
+
+
+COPIERS = [b"ccollections\ndeque\n", b"ccollections\nOrderedDict\n", b"ccollections\nCounter\n"]
+
+
+@pytest.mark.parametrize("copier", COPIERS)
+def test_what_is_copied_very_often_is_refused(copier: bytes) -> None:
+    pairs = b"(" + (b"(K\x01K\x02t" if b"Ordered" in copier else b"N") * 10_000 + b"l\x94"
+    data = b"\x80\x04" + pairs + copier + b"\x94(" + b"h\x01(h\x00tR" * 1000 + b"l."
+    with pytest.raises(UntrustedResult, match="copies far more than it has bytes for"):
+        answers.load(data, {}, Trust())
+
+
+def test_many_copies_of_what_is_there_are_made() -> None:
+    value = [
+        (collections.Counter("abc" * n), bytearray(n), decimal.Decimal(f"1.{n}"), array.array("d", [n])) for n in range(2000)
+    ]
+    for protocol in range(3, pickle.HIGHEST_PROTOCOL + 1):
+        assert answers.load(pickle.dumps(value, protocol), {}, Trust()) == value
 
 
 @given(st.binary())
