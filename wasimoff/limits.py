@@ -83,9 +83,10 @@ def size(text: str) -> int:
 
 def count(text: str) -> int:
     """A whole number. Raises UsageError."""
-    if not re.fullmatch(r"[0-9]{1,9}", text.strip()):
+    digits = text.strip()
+    if not re.fullmatch(r"[0-9]{1,9}", digits):
         raise UsageError(f"{text[:40]!r} is no number of threads: write 4")
-    return int(text)
+    return int(digits)
 
 
 def _is_number(value: object, *kinds: type) -> bool:

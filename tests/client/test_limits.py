@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyodide_provider.wire import codec
@@ -61,6 +61,7 @@ def test_no_sizes(text: str) -> None:
 
 
 @given(st.text())
+@example("0\x1f")
 def test_any_text_is_an_amount_or_an_error(text: str) -> None:
     for read in (duration, size, count):
         with contextlib.suppress(UsageError):
